@@ -1,0 +1,89 @@
+"""What probes saw. Values only; each is made by one parser in `devstral_fleet.probes`."""
+
+from typing import Literal
+
+from devstral_fleet.model import Value
+
+
+class HostFacts(Value):
+    """The operating system and its resources."""
+
+    hostname: str
+    os_id: str
+    os_version: str
+    kernel: str
+    architecture: str
+    process_1: str
+    """Command name of process 1: 'systemd', or something else."""
+    user: str
+    python_version: str
+    """Version of the host's python3 ('3.11.2'), '' where there is none."""
+    has_venv: bool
+    """True where `python3 -m venv` can make an environment (Debian: python3-venv)."""
+    cpu_count: int
+    memory_gib: float
+    memory_available_gib: float
+    disk_free_gib: float
+    """Free space of the file system that holds (or will hold) fleet_home."""
+    utc_epoch_s: int
+
+
+class PortFacts(Value):
+    """Who listens on the planned port. `pid` and `command` are 0 and '' for another user's process."""
+
+    port: int
+    listening: bool
+    pid: int
+    command: str
+
+
+class ServiceFacts(Value):
+    """The engine's service as its manager sees it."""
+
+    manager: Literal["systemd", "supervisor", "none"]
+    state: Literal["running", "starting", "stopped", "failed", "absent"]
+    """`starting`: the manager waits before or between tries; `failed`: it gave up, or the process just died."""
+    pid: int
+    """0 when no process runs."""
+    detail: str
+    """The manager's own words, for evidence."""
+
+
+class ReleaseFacts(Value):
+    """One release directory on the host."""
+
+    id: str
+    digest: str
+    """Digest of the plan it was made from (`DeploymentPlan.digest`)."""
+    created: str
+    """UTC, ISO 8601."""
+    model: str
+
+
+class ReleasesFacts(Value):
+    """All releases on the host, oldest first, and what the links say ('' for no link)."""
+
+    releases: tuple[ReleaseFacts, ...]
+    serving: str
+    current: str
+    previous: str
+
+
+class EngineFacts(Value):
+    """What answers on the endpoint."""
+
+    healthy: bool
+    health_status: int
+    """HTTP status of /health; 0 for no connection."""
+    model_id: str
+    max_model_len: int
+    server_info: dict[str, object]
+    """SGLang's /server_info, already free of secrets; {} when it does not answer."""
+
+
+class VersionsFacts(Value):
+    """Versions in the engine's environment ('' when absent)."""
+
+    sglang: str
+    transformers: str
+    torch: str

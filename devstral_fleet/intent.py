@@ -1,0 +1,56 @@
+"""What the inventory says a host should be: the `fleet_*` keys, typed. Read by `inventory`, resolved by `plan`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from devstral_fleet.model import Value
+
+Accelerator = Literal["nvidia", "amd", "cpu"]
+Runtime = Literal["container", "native"]
+
+
+class Connection(Value):
+    """How a host is reached; from Ansible's own connection variables."""
+
+    kind: Literal["local", "ssh"]
+    address: str = "127.0.0.1"
+    port: int = 22
+    user: str | None = None
+    private_key_file: str | None = None
+    known_hosts_file: str | None = None
+    become: bool = False
+
+
+class HostIntent(Value):
+    """One host of the inventory. Every field but `name` and `connection` is the key `fleet_<field>`."""
+
+    name: str
+    connection: Connection
+    accelerator: Accelerator
+    hardware: str
+    """Catalog name of the GPU ('h100') or 'cpu'."""
+    gpu_count: int = Field(default=1, ge=0)
+    model: str = "devstral-small-2"
+    runtime: Runtime = "container"
+    home: str = "/opt/devstral-fleet"
+    """Absolute; a leading ~ has been expanded (local connections only)."""
+    listen: str = "127.0.0.1"
+    port: int = Field(default=30000, ge=1, le=65535)
+    tensor_parallel: int | None = Field(default=None, ge=1)
+    context_length: int | None = Field(default=None, ge=1)
+    mem_fraction_static: float | None = Field(default=None, gt=0, lt=1)
+    max_total_tokens: int | None = Field(default=None, ge=1)
+    kv_cache_dtype: Literal["auto", "fp8_e4m3", "fp8_e5m2", "bf16"] = "auto"
+    load_format: Literal["auto", "dummy"] = "auto"
+    sglang_version: str | None = None
+    """Another SGLang version than the catalog's for this accelerator and runtime."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Extra environment of engine and benchmark; never a secret."""
+    engine_requirements: str | None = None
+    """Path on the controller of a site's own locked requirements for the native engine environment."""
+    python: str = "python3"
+    """Interpreter on the host that makes the native engine environment."""
+    health_deadline_s: int | None = Field(default=None, ge=1)
+    provision: bool = True
+    """False: deploy and doctor only look; nothing of the operating system or a card is changed."""

@@ -1,0 +1,85 @@
+"""Where things lie on a host, under its `fleet_home`. The one place that spells these names.
+
+Roles get these paths as variables (`devstral_fleet.rolevars`), so no role spells them a second time.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True)
+class HostLayout:
+    """Paths on one host. `home` is absolute."""
+
+    home: PurePosixPath
+
+    @classmethod
+    def of(cls, home: str) -> "HostLayout":
+        return cls(PurePosixPath(home))
+
+    @property
+    def lock(self) -> PurePosixPath:
+        """Directory whose existence is the deploy lock; holds owner.json and heartbeat."""
+        return self.home / "lock"
+
+    @property
+    def audit(self) -> PurePosixPath:
+        """JSONL, one line for each change of what serves."""
+        return self.home / "audit.jsonl"
+
+    @property
+    def environments(self) -> PurePosixPath:
+        """Engine environments of the native runtime, one directory for each requirements digest."""
+        return self.home / "environments"
+
+    @property
+    def models(self) -> PurePosixPath:
+        return self.home / "models"
+
+    @property
+    def releases(self) -> PurePosixPath:
+        return self.home / "releases"
+
+    @property
+    def serving(self) -> PurePosixPath:
+        """Symbolic link to the release that the service starts."""
+        return self.home / "serving"
+
+    @property
+    def current(self) -> PurePosixPath:
+        """Symbolic link to the newest release that was proven."""
+        return self.home / "current"
+
+    @property
+    def previous(self) -> PurePosixPath:
+        """Symbolic link to the release that was `current` before; where a rollback without a version goes."""
+        return self.home / "previous"
+
+    @property
+    def secrets(self) -> PurePosixPath:
+        """Directory (0700) of 0600 files: api.key, engine.yml (SGLang's --config), auth.header (curl -H @FILE)."""
+        return self.home / "secrets"
+
+    @property
+    def supervisor(self) -> PurePosixPath:
+        """supervisord's environment, configuration, socket and log, where systemd is not the service manager."""
+        return self.home / "supervisor"
+
+    @property
+    def jobs(self) -> PurePosixPath:
+        """Detached jobs (benchmarks), one directory each: pid, rc, stdout, stderr, results."""
+        return self.home / "jobs"
+
+    @property
+    def log(self) -> PurePosixPath:
+        """The engine's log: standard output and error of the service, rotated."""
+        return self.home / "log" / "engine.log"
+
+    def environment(self, digest: str) -> PurePosixPath:
+        return self.environments / digest
+
+    def model(self, directory: str) -> PurePosixPath:
+        return self.models / directory
+
+    def release(self, release_id: str) -> PurePosixPath:
+        return self.releases / release_id

@@ -1,0 +1,115 @@
+"""The plan: everything that is decided about one host, as one frozen value."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from devstral_fleet.intent import Accelerator, Runtime
+from devstral_fleet.model import Value
+
+PLAN_SCHEMA_VERSION = 1
+
+
+class MemoryArithmetic(Value):
+    """How the KV pool was computed, per GPU. Source: SGLang's memory heuristic (docs/architecture.md)."""
+
+    gpu_memory_mib: int
+    mem_fraction_static: float
+    weights_gib: float
+    """Weights on one GPU: the model's total divided by tp."""
+    context_gib: float
+    """What the CUDA or HIP context itself takes."""
+    kv_bytes_per_token: int
+    """Bytes of one token's keys and values on one GPU."""
+    kv_pool_gib: float
+    kv_pool_tokens: int
+
+
+class ImageChoice(Value):
+    """The container image of the plan; `reference` is what `docker run` gets."""
+
+    name: str
+    base: str
+    reference: str
+    digest: str | None
+
+
+class ModelFiles(Value):
+    """The model's files on the host. `source` 'generated' models are made there by `recipe`."""
+
+    source: Literal["hub", "generated"]
+    repository: str
+    revision: str | None
+    directory: str
+    """Directory name under fleet_home/models; carries a digest of the recipe or the revision."""
+    recipe: dict[str, int | str] = Field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+
+
+class EngineEnvironment(Value):
+    """The native runtime's Python environment."""
+
+    requirements: str
+    """File under requirements/ (or the site's own path) that pins every package."""
+    digest: str
+    """First 16 hex digits of SHA-256 over requirements, torch requirement, shims and the interpreter's name."""
+    torch: str
+    """Requirement of torch, such as 'torch==2.13.0+cpu'; '' when the requirements file pins it."""
+    torch_index: str
+    """Index asked for torch where pip's own configuration offers none."""
+
+
+class DeploymentPlan(Value):
+    """One host's plan. It can be printed, compared, replayed, and stands in the report; it holds no secret."""
+
+    schema_version: Literal[1] = 1
+    host: str
+    accelerator: Accelerator
+    hardware: str
+    gpus: tuple[int, ...]
+    """Indices of the GPUs it uses; () for cpu."""
+    model: str
+    repository: str
+    served_model_name: str
+    runtime: Runtime
+    sglang_version: str
+    transformers_minimum: str
+    driver_minimum: str
+    """'' for cpu."""
+    image: ImageChoice | None
+    engine_environment: EngineEnvironment | None
+    files: ModelFiles
+    tp: int
+    context_length: int
+    mem_fraction_static: float | None
+    kv_cache_dtype: str
+    kv_pool_tokens: int
+    memory: MemoryArithmetic | None
+    """None for cpu, where the pool is what was asked for."""
+    listen: str
+    port: int
+    arguments: tuple[str, ...]
+    """Words after `python -m sglang.launch_server`, without --config (the secrets file)."""
+    environment: dict[str, str]
+    home: str
+    health_deadline_s: int
+    disk_needed_gib: float
+    """Free space a first deploy needs under home."""
+    memory_needed_gib: float
+    """Main memory the engine needs."""
+    smoke_workload: str
+    """Catalog name of the deploy's own benchmark."""
+    notes: tuple[str, ...] = ()
+    """What the reader should know: unpinned image, native FP8 missing, licence."""
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits that name this plan's content; equal plans need no new release."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.listen}:{self.port}"
