@@ -1,0 +1,68 @@
+"""Verbs that change what a host serves: deploy, rollback, stop."""
+
+from typing import TYPE_CHECKING
+
+from devstral_fleet.cli.verb import verb
+
+if TYPE_CHECKING:
+    from devstral_fleet.console import Console
+    from devstral_fleet.errors import ExitCode
+
+
+@verb(
+    keep_failed="leave a failed first release running, to look at it",
+    no_bench="skip the benchmark; the deploy is then proven only to answer",
+)
+def deploy(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    model: str = "",
+    context_length: int = 0,
+    tensor_parallel: int = 0,
+    check: bool = False,
+    yes: bool = False,
+    lock_wait: int = 0,
+    keep_failed: bool = False,
+    no_bench: bool = False,
+    json: bool = False,
+) -> "ExitCode":
+    """Bring a host to a served, verified, measured model; on failure the previous release serves again."""
+    from devstral_fleet.workflows import deploy as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    ask = Ask(host, inventory, model, context_length, tensor_parallel)
+    switches = workflow.Switches(
+        check=check, yes=yes, lock_wait_s=lock_wait, keep_failed=keep_failed, bench=not no_bench
+    )
+    return workflow.deploy(console, ask, switches)
+
+
+@verb(release="release id to go back to (default: the one before)")
+def rollback(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    release: str = "",
+    lock_wait: int = 0,
+    json: bool = False,
+) -> "ExitCode":
+    """Serve the previous release again, proven healthy."""
+    from devstral_fleet.workflows import rollback as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    return workflow.rollback(console, Ask(host, inventory), release, lock_wait_s=lock_wait)
+
+
+@verb()
+def stop(
+    console: "Console", host: str = "", inventory: str = "", lock_wait: int = 0, json: bool = False
+) -> "ExitCode":
+    """Stop serving; releases, model files and environments stay for the next deploy."""
+    from devstral_fleet.workflows import stop as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    return workflow.stop(console, Ask(host, inventory), lock_wait_s=lock_wait)
+
+
+TASKS = (deploy, rollback, stop)

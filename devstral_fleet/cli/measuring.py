@@ -1,0 +1,56 @@
+"""Verbs that measure what serves: verify, bench, report."""
+
+from typing import TYPE_CHECKING
+
+from devstral_fleet.cli.verb import verb
+
+if TYPE_CHECKING:
+    from devstral_fleet.console import Console
+    from devstral_fleet.errors import ExitCode
+
+
+@verb()
+def verify(console: "Console", host: str = "", inventory: str = "", json: bool = False) -> "ExitCode":
+    """Compare what serves with its plan, and ask it for chat, streams and tool calls."""
+    from devstral_fleet.workflows import verify as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    return workflow.verify(console, Ask(host, inventory))
+
+
+@verb(
+    workload="catalog name of the workload (default: the host's smoke workload)",
+    repeats="how often each point is measured (default: the catalog's)",
+    save_baseline="record the result as this host's baseline",
+)
+def bench(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    workload: str = "",
+    repeats: int = 0,
+    save_baseline: bool = False,
+    lock_wait: int = 0,
+    json: bool = False,
+) -> "ExitCode":
+    """Measure the served model beside the engine and judge it by the host's baseline."""
+    from devstral_fleet.workflows import bench as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    wish = workflow.Measurement(workload, repeats, save_baseline, lock_wait_s=lock_wait)
+    return workflow.bench(console, Ask(host, inventory), wish)
+
+
+@verb(run="run id or its directory (default: the newest)", format="markdown, json or path")
+def report(
+    console: "Console",
+    run: str = "",
+    format: str = "markdown",  # noqa: A002 - the option's name
+) -> "ExitCode":
+    """Show the report of a run."""
+    from devstral_fleet.workflows import report as workflow
+
+    return workflow.report(console, run, format)
+
+
+TASKS = (verify, bench, report)

@@ -1,0 +1,78 @@
+"""What every verb shares: the decorator that turns a body into a task with exit codes."""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from invoke import Exit, Task, task
+
+if TYPE_CHECKING:
+    from devstral_fleet.console import Console
+    from devstral_fleet.errors import ExitCode
+
+HELP = {
+    "host": "a host, group, pattern or comma list of the inventory",
+    "inventory": "inventory file or directory (else $FLEET_INVENTORY, else inventory/hosts.yml)",
+    "json": "print one JSON document on standard output, everything else on standard error",
+    "check": "change nothing; show what would change",
+    "yes": "agree to what would otherwise be refused: deleting, or interrupting a serving host",
+    "model": "devstral-small-2, devstral-2 or devstral-tiny (default: the inventory's)",
+    "context-length": "tokens of one request, input and output",
+    "tensor-parallel": "GPUs that hold one copy of the model",
+    "lock-wait": "seconds to wait for another run's deploy lock",
+}
+
+Body = Callable[..., "ExitCode"]
+
+
+def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
+    """Make a task of a body that takes (console, **options) and returns an ExitCode.
+
+    Args:
+        help_texts: help of options that `HELP` does not know, or says differently; `_` stands for `-`.
+
+    The task ends the process with the code the body returns, or the one of the error it raises. Ctrl-C and SIGTERM
+    are 130.
+    """
+    texts = {name.replace("_", "-"): text for name, text in help_texts.items()}
+
+    def make(body: Body) -> Task[Any]:
+        @functools.wraps(body)
+        def run(_context: object, *args: Any, **options: Any) -> None:
+            code = _exit_code(body, *args, **options)
+            if code:
+                raise Exit(code=code)
+
+        names = run.__wrapped__.__code__.co_varnames[1 : run.__wrapped__.__code__.co_argcount]
+        known = {name.replace("_", "-") for name in names}
+        shown = {name: text for name, text in {**HELP, **texts}.items() if name in known}
+        return task(help=shown, auto_shortflags=False)(run)  # type: ignore[no-any-return]
+
+    return make
+
+
+def _exit_code(body: Body, *args: Any, **options: Any) -> int:
+    """Run the body; the one place that catches errors."""
+    from devstral_fleet.console import Console
+    from devstral_fleet.errors import ExitCode, FleetError
+
+    console = Console(json=bool(options.get("json")))
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        return int(body(console, *args, **options))
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except FleetError as error:
+        console.error(error)
+        return int(error.code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return int(ExitCode.OK)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,124 @@
+"""The only module that prints: one line an event, a moving line on a terminal, one JSON document with --json."""
+
+import json as json_module
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console as Rich
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from devstral_fleet.errors import FleetError
+from devstral_fleet.findings import Finding
+
+HEARTBEAT_S = 15.0
+MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+
+
+class Console:
+    """Everything a person or a program reads from a run.
+
+    Args:
+        json: standard output carries one JSON document (`document`) and nothing else; lines go to standard error.
+        stdout, stderr: for tests. clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.json = json
+        self._stdout = stdout or sys.stdout
+        self._rich = Rich(file=(stderr or sys.stderr) if json else self._stdout, highlight=False, soft_wrap=True)
+        self._errors = Rich(file=stderr or sys.stderr, highlight=False, soft_wrap=True)
+        self._clock = clock
+        self._status: Status | None = None
+        self._step = ""
+
+    def say(self, text: str) -> None:
+        """Print one plain line."""
+        self._rich.print(escape(text))
+
+    def host(self, host: str, text: str) -> None:
+        """Print one line about one host."""
+        self._rich.print(f"[bold]{escape(host)}[/]  {escape(text)}")
+
+    def step(self, text: str) -> None:
+        """Say what the running phase does now: the moving line's words, and the next heartbeat's."""
+        self._step = text
+        if self._status:
+            self._status.update(escape(text))
+
+    @contextmanager
+    def phase(self, host: str, name: str) -> Iterator[None]:
+        """Show that a phase runs until the context ends; a heartbeat line every 15 s where there is no terminal."""
+        begun = self._clock()
+        self._step = name
+        done = threading.Event()
+        beat = threading.Thread(target=self._heartbeat, args=(host, name, begun, done), daemon=True)
+        if self._rich.is_terminal:
+            self._status = self._rich.status(escape(name))
+            self._status.start()
+        else:
+            self.host(host, f"{name} ...")
+            beat.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if self._status:
+                self._status.stop()
+                self._status = None
+            elif beat.ident:
+                beat.join()
+        self.host(host, f"{name} done in {self._clock() - begun:.1f} s")
+
+    def _heartbeat(self, host: str, name: str, begun: float, done: threading.Event) -> None:
+        while not done.wait(HEARTBEAT_S):
+            detail = f": {self._step}" if self._step != name else ""
+            self.host(host, f"{name} still running after {self._clock() - begun:.0f} s{detail}")
+
+    def finding(self, host: str, finding: Finding) -> None:
+        """Print one finding; what failed or warns with its evidence and fix."""
+        self._rich.print(f"[bold]{escape(host)}[/]  {MARKS[finding.state]}  {escape(finding.summary)}")
+        if finding.state != "ok":
+            for line in finding.evidence:
+                self._rich.print(f"      {escape(line)}")
+            if finding.fix:
+                self._rich.print(f"      fix: {escape(finding.fix)}")
+
+    def error(self, error: FleetError) -> None:
+        """Print an error to standard error: the sentence, the evidence, the fix."""
+        self._errors.print(f"[red]error:[/] {escape(error.message)}")
+        for line in error.evidence:
+            self._errors.print(f"  | {escape(line)}")
+        if error.fix:
+            self._errors.print(f"  fix: {escape(error.fix)}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table."""
+        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self._rich.print(table)
+
+    def text(self, text: str) -> None:
+        """Write text to standard output as it is (commands, logs, reports)."""
+        self._stdout.write(text if text.endswith("\n") else text + "\n")
+        self._stdout.flush()
+
+    def document(self, value: object) -> None:
+        """Write the one JSON document of a --json run; nothing without --json."""
+        if self.json:
+            self.text(json_module.dumps(value, indent=2))
