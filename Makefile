@@ -1,0 +1,28 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else is an Invoke task: `.venv/bin/invoke --list`.
+# PYTHON names another interpreter: `make demo PYTHON=python3.12`.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: setup demo test soak lock
+
+setup:
+	@requirements/setup.sh toolkit
+
+demo: setup
+	@.venv/bin/invoke deploy --host local
+
+test:
+	@export FLEET_STARTED=$${FLEET_STARTED:-$$(date +%s)} && \
+	tests/setup-machine.sh && \
+	requirements/setup.sh dev && \
+	.venv/bin/python -m pytest -p tests.support.layer_times
+
+soak:
+	@tests/setup-machine.sh && \
+	requirements/setup.sh dev && \
+	.venv/bin/python -m pytest -m soak -p tests.support.soak_record
+
+lock:
+	@requirements/lock.sh

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Brings the machine what the tests need beyond the five packages of the README: an SSH server (the tests start their
+# own sshd on a free port of the loopback, they never use the machine's) and its client.
+# As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
+set -euo pipefail
+
+declare -A package_of=([sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client)
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=()
+for program in "${!package_of[@]}"; do
+    command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        printf 'machine: the tests need %s\n  fix: sudo apt-get install %s\n' "${missing[*]}" "${missing[*]}" >&2
+        exit 2
+    fi
+    started=$SECONDS
+    # The package would start a server on port 22. Nobody asked for one: policy-rc.d forbids it while apt runs.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 0755 "$policy"
+    fi
+    echo "machine: installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    install=(apt-get -o DPkg::Lock::Timeout=300 -qq install --yes --no-install-recommends "${missing[@]}")
+    log=$(mktemp)
+    "${install[@]}" >"$log" 2>&1 || { apt-get -o DPkg::Lock::Timeout=300 -qq update && "${install[@]}"; } >>"$log" 2>&1 ||
+        { cat "$log" >&2; exit 2; }
+    rm -f "$log"
+    case " ${missing[*]} " in
+        *" openssh-server "*) [ ! -d /run/systemd/system ] || systemctl disable --quiet ssh.service ssh.socket || true ;;
+    esac
+    echo "machine: installed ${missing[*]} ($((SECONDS - started)) s)"
+fi
+
+# sshd, started as root, wants this directory; only a booted machine has it.
+[ "$(id -u)" -ne 0 ] || install -d -m 0755 /run/sshd
