@@ -56,7 +56,7 @@ class EngineEnvironment(Value):
     digest: str
     """First 16 hex digits of SHA-256 over requirements, torch requirement, shims and the interpreter's name."""
     torch: str
-    """Requirement of torch, such as 'torch==2.13.0+cpu'; '' when the requirements file pins it."""
+    """Requirement of torch, such as 'torch==<version>+cpu'; '' when the requirements file pins it."""
     torch_index: str
     """Index asked for torch where pip's own configuration offers none."""
 

@@ -1,0 +1,21 @@
+"""Python: style, format, types, and the layers of the design (docs/architecture.md)."""
+
+from pathlib import Path
+
+from tests.support.tree import clean, program
+
+
+def test_ruff_finds_nothing() -> None:
+    clean(program("ruff"), "check", "--quiet", "--no-cache", ".")
+
+
+def test_ruff_would_format_nothing() -> None:
+    clean(program("ruff"), "format", "--check", "--quiet", "--no-cache", ".")
+
+
+def test_mypy_strict_finds_nothing() -> None:
+    clean(program("mypy"), "--strict", "--no-error-summary")
+
+
+def test_modules_keep_their_layers(tmp_path: Path) -> None:
+    clean(program("lint-imports"), "--no-color", "--cache-dir", str(tmp_path))
