@@ -18,6 +18,8 @@ class Finding(Value):
     evidence: tuple[str, ...] = ()
     fix: str = ""
     """Paste-ready command or one sentence; '' when ok."""
+    duration_ms: float | None = None
+    """How long the check took; None where time says nothing."""
 
 
 class MetricVerdict(Value):

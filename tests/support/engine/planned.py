@@ -1,0 +1,40 @@
+"""The plan that a running engine of the tests would have come from."""
+
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
+from tests.support.real_engine import CPU_ARGUMENTS, CPU_ENVIRONMENT, RunningEngine
+
+
+def plan_of(engine: RunningEngine, **changes: object) -> DeploymentPlan:
+    """Return the plan of `engine`: `devstral-tiny`, random weights, one CPU. `changes` replaces fields."""
+    plan = DeploymentPlan(
+        host="local",
+        accelerator="cpu",
+        hardware="cpu",
+        gpus=(),
+        model="devstral-tiny",
+        repository="devstral-tiny",
+        served_model_name=engine.served_model_name,
+        runtime="native",
+        sglang_version="recorded",
+        transformers_minimum="5.0.0rc0",
+        driver_minimum="",
+        image=None,
+        engine_environment=EngineEnvironment(requirements="", digest="", torch="", torch_index=""),
+        files=ModelFiles(source="generated", repository="", revision=None, directory=engine.model.name),
+        tp=1,
+        context_length=engine.context_length,
+        mem_fraction_static=None,
+        kv_cache_dtype="auto",
+        kv_pool_tokens=65536,
+        memory=None,
+        listen="127.0.0.1",
+        port=engine.port,
+        arguments=CPU_ARGUMENTS,
+        environment=dict(CPU_ENVIRONMENT),
+        home=str(engine.model.parent),
+        health_deadline_s=180,
+        disk_needed_gib=0.1,
+        memory_needed_gib=0.1,
+        smoke_workload="chat",
+    )
+    return plan.model_copy(update=changes)
