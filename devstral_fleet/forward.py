@@ -1,0 +1,60 @@
+"""A port on this machine's loopback whose connections go through a channel that the caller opens."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import paramiko
+
+_CHUNK_BYTES = 65536
+
+
+@contextmanager
+def listening(open_channel: Callable[[], paramiko.Channel]) -> Iterator[int]:
+    """Yield a free loopback port; each connection to it gets a channel of its own.
+
+    A channel that cannot be opened closes that one connection and no other, so a forward outlives a restart of what
+    it leads to. (Fabric's own forward ends for good at the first refused connection.)
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_accept, args=(listener, open_channel), daemon=True).start()
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
+
+
+def _accept(listener: socket.socket, open_channel: Callable[[], paramiko.Channel]) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_join, args=(client, open_channel), daemon=True).start()
+
+
+def _join(client: socket.socket, open_channel: Callable[[], paramiko.Channel]) -> None:
+    with client:
+        try:
+            channel = open_channel()
+        except Exception:  # any reason: the client sees a closed connection, as it would without a forward
+            return
+        with channel:
+            back = threading.Thread(target=_copy, args=(channel, client), daemon=True)
+            back.start()
+            _copy(client, channel)
+            back.join()
+
+
+def _copy(source: socket.socket | paramiko.Channel, target: socket.socket | paramiko.Channel) -> None:
+    """Copy until the source ends, then tell the target so; the other direction may still carry the answer."""
+    with suppress(OSError):
+        while data := source.recv(_CHUNK_BYTES):
+            target.sendall(data)
+    with suppress(OSError):
+        if isinstance(target, paramiko.Channel):
+            target.shutdown_write()
+        else:
+            target.shutdown(socket.SHUT_WR)
