@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Enters a fresh copy of a cached Debian root and runs one script in it. Started by fresh_root.py as root, in its own
+# mount and process namespace: when the script ends, the kernel ends what it left behind and drops the mounts.
+#   enter-root.sh BASE WORK SCRIPT [FOLDER...]
+# BASE is never written; WORK takes the changes; FOLDER are this machine's package folders, seen at the same path.
+set -euo pipefail
+
+base=$1 work=$2 script=$3
+shift 3
+root=$work/root
+
+mkdir -p "$work/upper" "$work/scratch" "$root"
+mount --make-rprivate /
+mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/scratch" "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t sysfs -o ro sysfs "$root/sys"
+for folder in "$@"; do
+    mkdir -p "$root$folder"
+    mount --bind -o ro "$folder" "$root$folder"
+done
+cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
+cp -r "$work/etc/." "$root/etc/"
+cp -r "$work/srv/." "$root/srv/"
+chroot "$root" useradd --create-home --shell /bin/bash person
+
+exec chroot "$root" /usr/bin/env --ignore-environment \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LANG=C.UTF-8 \
+    bash "/srv/$script"

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs in a fresh Debian 12 root with the README's five packages: an ordinary user goes from a clone to an answering
+# endpoint with `make demo`, does it again, and stops it.
+set -euo pipefail
+
+exec setpriv --reuid=person --regid=person --init-groups env HOME=/home/person USER=person bash -euo pipefail <<'PERSON'
+step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
+cd
+step clone
+git clone --quiet /srv/fleet.bundle fleet
+cd fleet
+
+step make demo
+make demo </dev/null
+
+step the endpoint answers
+endpoint=$(.venv/bin/invoke status --host local --json | python3 -c '
+import json, re, sys
+print(re.search(r"http://127\.0\.0\.1:\d+", json.dumps(json.load(sys.stdin))).group(0))')
+echo "$endpoint"
+python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1] + "/health", timeout=20).status)' "$endpoint"
+.venv/bin/invoke verify --host local
+
+step make demo again, which reuses what is there
+make demo </dev/null
+
+step stop
+.venv/bin/invoke stop --host local
+if python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/health", timeout=5)' "$endpoint" 2>/dev/null; then
+    echo "the endpoint still answers after invoke stop" >&2
+    exit 1
+fi
+step proven
+PERSON
