@@ -59,21 +59,7 @@ def test_sglang_has_one_version_for_the_cpu() -> None:
     images = yaml.safe_load((PACKAGE / "catalog" / "images.yml").read_text())
     locked = pins("engine-cpu.lock")["sglang"]
     assert extra == [f"sglang=={version}" for version in locked]
-    assert cpu_versions(images) == locked
-
-
-def cpu_versions(images: object) -> set[str]:
-    """Every `sglang_version` that the images catalog gives for the CPU."""
-    found: set[str] = set()
-    if isinstance(images, dict):
-        if images.get("accelerator") == "cpu" and "sglang_version" in images:
-            found.add(images["sglang_version"])
-        for value in images.values():
-            found |= cpu_versions(value)
-    elif isinstance(images, list):
-        for value in images:
-            found |= cpu_versions(value)
-    return found
+    assert {images["sglang"]["cpu"]} == locked
 
 
 def test_engine_lock_is_made_from_its_list() -> None:

@@ -1,0 +1,145 @@
+"""How fast the toolkit is beside what it stands on: `python -m tests.bench.speed [commands] [deploy]`.
+
+`commands` (a minute) needs nothing. `deploy` (several minutes, the real engine) makes a host of its own on this machine
+under a temporary directory: a first deploy, the same by hand (`by_hand.py`), and a deploy that changes nothing.
+Prints a line each: measured, reference, ratio, and the aim. It judges nothing; machines differ.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench.by_hand import install_and_start
+from tests.support.real_engine import free_port
+from tests.support.tree import ROOT, program
+
+REPEATS = 7
+INVENTORY = ROOT / "inventory" / "hosts.yml"
+
+
+class Comparison(NamedTuple):
+    """One line of the output; times in seconds."""
+
+    name: str
+    measured_s: float
+    reference: str
+    reference_s: float
+    aim: str
+
+    def __str__(self) -> str:
+        ratio = self.measured_s / self.reference_s if self.reference_s else float("nan")
+        beyond = self.measured_s - self.reference_s
+        return (
+            f"{self.name:<28}{self.measured_s:>8.2f} s   {self.reference:<28}{self.reference_s:>8.2f} s"
+            f"   ratio {ratio:>5.2f}   beyond {beyond:>+7.2f} s   aim {self.aim}"
+        )
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Return how long one call takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def run(argv: Sequence[str], cwd: Path = ROOT) -> str:
+    """Return what a command prints; its own words are the message where it fails."""
+    result = subprocess.run(argv, cwd=cwd, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise SystemExit(f"{' '.join(argv)} ended with {result.returncode}\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def median_s(argv: Sequence[str], cwd: Path = ROOT) -> float:
+    """Return the median of several runs, the first one (cold caches) left out."""
+    times = [seconds(lambda: run(argv, cwd)) for _ in range(REPEATS + 1)]
+    return statistics.median(times[1:])
+
+
+def compare_commands() -> list[Comparison]:
+    """Compare `invoke --list` with an empty tasks.py, and `invoke plan` with ansible-inventory alone."""
+    with tempfile.TemporaryDirectory() as empty:
+        (Path(empty) / "tasks.py").write_text(
+            "from invoke import task\n\n\n@task\ndef nothing(c):\n    'Do nothing.'\n"
+        )
+        empty_s = median_s([program("invoke"), "--list"], Path(empty))
+    listing_s = median_s([program("ansible-inventory"), "-i", str(INVENTORY), "--list"])
+    return [
+        Comparison(
+            "invoke --list", median_s([program("invoke"), "--list"]), "the same, empty tasks.py", empty_s, "ratio 2"
+        ),
+        Comparison(
+            "invoke plan",
+            median_s([program("invoke"), "plan", "--host", "local"]),
+            "ansible-inventory --list",
+            listing_s,
+            "0.5 s beyond",
+        ),
+    ]
+
+
+def deploy(inventory: Path) -> dict[str, float]:
+    """Deploy the bench's host; return the seconds of each phase and of the whole command as 'total'."""
+    start = time.perf_counter()
+    text = run([program("invoke"), "deploy", "--host", "bench", "--inventory", str(inventory), "--json"])
+    total = time.perf_counter() - start
+    host = json.loads(text)["hosts"][0]
+    return {**{phase["name"]: phase["seconds"] for phase in host["phases"]}, "total": total}
+
+
+def without_proof(phases: dict[str, float]) -> float:
+    """Return the seconds of a deploy beside its smoke checks and benchmark."""
+    return phases["total"] - phases.get("smoke", 0.0) - phases.get("bench", 0.0)
+
+
+def bench_inventory(folder: Path, port: int) -> Path:
+    """Write an inventory of one host `bench`: this machine, a home of its own."""
+    host = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "fleet_accelerator": "cpu",
+        "fleet_model": "devstral-tiny",
+        "fleet_runtime": "native",
+        "fleet_home": str(folder / "home"),
+        "fleet_port": port,
+    }
+    path = folder / "hosts.json"
+    path.write_text(json.dumps({"all": {"hosts": {"bench": host}}}))
+    return path
+
+
+def compare_deploys() -> list[Comparison]:
+    """Compare a first deploy with the same by hand, and a deploy that changes nothing with nothing."""
+    with tempfile.TemporaryDirectory(prefix="fleet-speed-") as name:
+        folder = Path(name)
+        inventory = bench_inventory(folder, free_port())
+        stop = [program("invoke"), "stop", "--host", "bench", "--inventory", str(inventory)]
+        try:
+            first = deploy(inventory)
+            again = deploy(inventory)
+            plan = json.loads((folder / "home" / "current" / "release.json").read_text())["plan"]
+        finally:
+            run(stop)
+        by_hand_s = seconds(lambda: install_and_start(folder / "by-hand", plan))
+    return [
+        Comparison("deploy, changes nothing", without_proof(again), "nothing", 0.0, "10 s"),
+        Comparison("deploy, first", without_proof(first), "the same by hand", by_hand_s, "15 s beyond"),
+    ]
+
+
+def main(words: list[str]) -> None:
+    """Print the comparisons that were asked for; without a word, the quick ones."""
+    parts = {"commands": compare_commands, "deploy": compare_deploys}
+    for word in words or ["commands"]:
+        for line in parts[word]():
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
