@@ -46,6 +46,8 @@ _OPTION = re.compile(
     r"""(?ix) (?P<name> -- (?:[a-z]+[_-])* (?:api[_-]?key|password|passwd|passphrase|secret|token) )
               (?P<sign> ["']?,? \s+ ) (?P<value> ["']? (?!-) [^\s"',]+ ["']? )"""
 )
+_SMALL_NUMBER = re.compile(r"\d[\d.,]{0,6}")
+"""'time to first token: 36.2' is a measurement."""
 _PLAIN_VALUES = frozenset({"none", "null", "true", "false", '""', "''", REMOVED})
 
 
@@ -121,6 +123,8 @@ def _entry(name: str, value: object, secrets: tuple[str, ...]) -> object:
 def _without_value(match: re.Match[str]) -> str:
     """Replace the value of `name=value` unless name or value says that it is no secret; keep its quotes."""
     value = match["value"]
+    if _SMALL_NUMBER.fullmatch(value) and match["name"].lower().endswith("token"):
+        return match[0]
     if value.lower() in _PLAIN_VALUES or value.strip("\"'") in {"", REMOVED} or not is_secret_name(match["name"]):
         return match[0]
     quote = value[0] if value[0] in "\"'" else ""

@@ -1,17 +1,22 @@
 """What was measured on one host at one point of a workload, with what is needed to compare it."""
 
+from collections.abc import Sequence
 from statistics import median
 
 from pydantic import Field
 
 from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.catalog.schema import Workload, WorkloadPoint
+from devstral_fleet.intent import Accelerator
 from devstral_fleet.model import Value
+from devstral_fleet.plan import DeploymentPlan
 
 
 class Measurement(Value):
     """The repeats of one workload at one concurrency, and the identity of what served them."""
 
     host: str
+    accelerator: Accelerator
     hardware: str
     gpu_count: int
     tp: int
@@ -20,11 +25,32 @@ class Measurement(Value):
     workload: str
     concurrency: int
     num_prompts: int
-    expected_input_tokens: int | None = None
-    """Total the workload gives with the model's tokenizer; None where it is not known beforehand."""
-    expected_output_tokens: int | None = None
+    expected_input_tokens: int
+    """Total that the workload's seed gives."""
+    expected_output_tokens: int
     results: tuple[BenchResult, ...] = Field(min_length=1)
     """One for each repeat, in the order they ran."""
+
+    @classmethod
+    def of(
+        cls, plan: DeploymentPlan, workload: Workload, point: WorkloadPoint, results: Sequence[BenchResult]
+    ) -> "Measurement":
+        """Put the results of one point beside the plan that served them."""
+        return cls(
+            host=plan.host,
+            accelerator=plan.accelerator,
+            hardware=plan.hardware,
+            gpu_count=len(plan.gpus),
+            tp=plan.tp,
+            model=plan.model,
+            sglang_version=plan.sglang_version,
+            workload=workload.name,
+            concurrency=point.concurrency,
+            num_prompts=point.num_prompts,
+            expected_input_tokens=point.total_input_tokens,
+            expected_output_tokens=point.total_output_tokens,
+            results=tuple(results),
+        )
 
     @property
     def failures(self) -> int:
@@ -68,6 +94,6 @@ class Measurement(Value):
         expected = (self.expected_input_tokens, self.expected_output_tokens)
         found = (self.total_input_tokens, self.total_output_tokens)
         for name, want, have in zip(("input", "output"), expected, found):
-            if want is not None and want != have:
+            if want != have:
                 return f"{name} tokens are {have}, the workload gives {want}"
         return ""

@@ -48,6 +48,8 @@ def test_a_word_that_only_looks_alike_stays(name: str) -> None:
         ("https://user:s3cret-value@host/x", f"https://user:{REMOVED}@host/x"),
         ("max_total_tokens=65536, eos_token='</s>'", "max_total_tokens=65536, eos_token='</s>'"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nafter", f"{REMOVED}\nafter"),
+        ("time to first token: 36.2 ms", "time to first token: 36.2 ms"),
+        ("password: 1234567", f"password: {REMOVED}"),
         ("Time per Output Token (excl. 1st token)", "Time per Output Token (excl. 1st token)"),
     ],
 )

@@ -1,0 +1,147 @@
+"""A host's own baselines: `<inventory directory>/baselines/<host>.json`, for the site to keep under version control."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from devstral_fleet.bench.measurement import Measurement
+from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.catalog.schema import Baseline, BaselineFile
+from devstral_fleet.errors import CatalogError, VerificationError
+
+RECORDED = tuple(name for name in BenchResult.model_fields if name.endswith(("_ms", "_throughput")))
+"""Metrics that a baseline keeps: all latencies and throughputs, whichever of them judge later."""
+PROVENANCE = "measured by sglang.bench_serving on this host"
+
+
+def path(inventory_directory: Path, host: str) -> Path:
+    """Return where a host's baselines lie."""
+    if not host or host.startswith(".") or Path(host).name != host:
+        raise CatalogError(f"'{host}' cannot name a file of baselines", fix="rename the host in the inventory")
+    return inventory_directory / "baselines" / f"{host}.json"
+
+
+def load(inventory_directory: Path, host: str) -> tuple[Baseline, ...]:
+    """Read a host's own baselines; () where none were recorded.
+
+    Raises:
+        CatalogError: the file is no JSON or breaks the schema; the message names file, line and key.
+    """
+    return _read(path(inventory_directory, host)).baselines
+
+
+def record(measurement: Measurement, *, repeats: int, now: datetime | None = None) -> Baseline:
+    """Make a baseline of a measurement.
+
+    Args:
+        repeats: how many runs were asked for; fewer results are a partial run.
+
+    Raises:
+        VerificationError: requests were lost, repeats are missing, or the token totals are not the workload's.
+    """
+    _refuse_unsound(measurement, repeats)
+    medians = {name: measurement.median(name) for name in RECORDED}
+    metrics = {name: value for name, value in medians.items() if value is not None}
+    return Baseline(
+        name=f"{measurement.host}-{measurement.model}",
+        accelerator=measurement.accelerator,
+        hardware=measurement.hardware,
+        gpu_count=measurement.gpu_count,
+        tp=measurement.tp,
+        model=measurement.model,
+        sglang_version=measurement.sglang_version,
+        workload=measurement.workload,
+        concurrency=measurement.concurrency,
+        num_prompts=measurement.num_prompts,
+        total_input_tokens=measurement.total_input_tokens,
+        total_output_tokens=measurement.total_output_tokens,
+        metrics=metrics,
+        provenance=PROVENANCE,
+        recorded=(now or datetime.now(UTC)).date().isoformat(),
+        host=measurement.host,
+        spread_percent={name: measurement.spread_percent(name) for name in metrics},
+    )
+
+
+def save(inventory_directory: Path, host: str, baselines: Sequence[Baseline]) -> Path:
+    """Write baselines into the host's file, whole or not at all; the same model and point is replaced, others stay."""
+    target = path(inventory_directory, host)
+    before = _read(target)
+    rows = {_key(baseline): baseline for baseline in (*before.baselines, *baselines)}
+    after = before.model_copy(update={"baselines": tuple(rows[key] for key in sorted(rows))})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, json.dumps(after.model_dump(mode="json"), indent=2) + "\n")
+    return target
+
+
+def _refuse_unsound(measurement: Measurement, repeats: int) -> None:
+    problem = measurement.token_problem()
+    if measurement.failures:
+        problem = f"{measurement.failures} of {measurement.requests} requests got no answer"
+    elif len(measurement.results) < repeats:
+        problem = f"only {len(measurement.results)} of {repeats} repeats have a result"
+    if problem:
+        point = f"{measurement.workload} at {measurement.concurrency}"
+        raise VerificationError(
+            f"{measurement.host}: no baseline was saved of {point}: {problem}",
+            fix="find out why in the engine's log, then run the benchmark again",
+            host=measurement.host,
+        )
+
+
+def _key(baseline: Baseline) -> tuple[str, str, int]:
+    return baseline.model, baseline.workload, baseline.concurrency
+
+
+def _read(file: Path) -> BaselineFile:
+    if not file.exists():
+        return BaselineFile()
+    text = file.read_text()
+    try:
+        json.loads(text)
+        return BaselineFile.model_validate_json(text)
+    except json.JSONDecodeError as error:
+        raise _bad(file, error.lineno, f"this is no JSON: {error.msg}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise _bad(file, _line(text, problem["loc"]), f"{key}: {problem['msg']}") from error
+
+
+def _bad(file: Path, line: int, problem: str) -> CatalogError:
+    fix = "correct the file, or remove it and record again with invoke bench --save-baseline"
+    return CatalogError(f"{file}, line {line}: {problem}", fix=fix)
+
+
+def _line(text: str, location: tuple[int | str, ...]) -> int:
+    """Find the line of a key; of a missing one, its mapping's. JSON is YAML, whose parser remembers lines."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next((pair for pair in node.value if pair[0].value == part), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _write(target: Path, text: str) -> None:
+    descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        Path(partial).chmod(0o644)
+        Path(partial).replace(target)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
