@@ -66,6 +66,11 @@ class HostLayout:
         return self.home / "supervisor"
 
     @property
+    def guard(self) -> PurePosixPath:
+        """Program that gives the host back to its proven release when the controller dies in a deploy."""
+        return self.home / "guard.py"
+
+    @property
     def jobs(self) -> PurePosixPath:
         """Detached jobs (benchmarks), one directory each: pid, rc, stdout, stderr, results."""
         return self.home / "jobs"

@@ -1,0 +1,203 @@
+"""Plan → role variables: the only bridge to Ansible.
+
+One dict a role, named like the role, with the keys of playbooks/roles/<role>/meta/argument_specs.yml; a contract test
+compares them. They reach Ansible as a second inventory, so that a run can be repeated by hand without Python.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from devstral_fleet.errors import PlanError
+from devstral_fleet.layout import HostLayout
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment
+from devstral_fleet.releases import KEPT_RELEASES
+
+RoleVariables = dict[str, dict[str, object]]
+ServiceManager = Literal["systemd", "supervisor"]
+GROUP = "planned"
+"""Group of the second inventory that every playbook works on."""
+TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class _Context:
+    release_id: str
+    previous_id: str
+    run_id: str
+    service_manager: ServiceManager
+    requirements_path: str
+    supervisor_version: str
+    python: str
+    guarded: bool
+    audit: Mapping[str, object]
+
+
+def unit_name(home: str) -> str:
+    """Return the systemd unit of a home; a host may hold more than one."""
+    return f"devstral-fleet-{hashlib.sha256(home.encode()).hexdigest()[:8]}.service"
+
+
+def manager_for(process_1: str, user: str, *, become: bool) -> ServiceManager:
+    """Return who keeps the engine: systemd where it is process 1 and we may tell it so, else our own supervisord."""
+    return "systemd" if process_1 == "systemd" and (user == "root" or become) else "supervisor"
+
+
+def role_variables(
+    plan: DeploymentPlan,
+    *,
+    release_id: str,
+    previous_id: str,
+    run_id: str,
+    service_manager: ServiceManager,
+    requirements_path: str,
+    supervisor_version: str,
+    python: str = "python3",
+    guarded: bool = True,
+    audit: Mapping[str, object] | None = None,
+) -> RoleVariables:
+    """Return {role: its variables} for one host.
+
+    Args:
+        release_id: the release to serve, new or on the host already (`<UTC time>-<plan digest>`).
+        previous_id: the proven release that the guard returns to when the controller dies, '' for none.
+        run_id: the run that holds the deploy lock.
+        service_manager: who keeps the engine there (`manager_for`).
+        requirements_path: file on the controller that pins the engine environment.
+        supervisor_version: the catalog's version of supervisord.
+        python: interpreter on the host (`HostIntent.python`).
+        guarded: whether a guard watches over the switch; a rollback arms none.
+        audit: line for the host's audit log, None for none.
+
+    Raises:
+        PlanError: no role serves the plan's runtime.
+    """
+    context = _Context(
+        release_id=release_id,
+        previous_id=previous_id,
+        run_id=run_id,
+        service_manager=service_manager,
+        requirements_path=requirements_path,
+        supervisor_version=supervisor_version,
+        python=python,
+        guarded=guarded,
+        audit=audit or {},
+    )
+    if plan.runtime != "native" or plan.engine_environment is None:
+        problem = f"{plan.host}: the {plan.runtime} runtime has no role; set fleet_runtime: native"
+        raise PlanError([problem], fix="fleet_runtime: native in the inventory", host=plan.host)
+    layout = HostLayout.of(plan.home)
+    return {
+        "host_layout": _host_layout(layout, context),
+        "engine_environment": _engine_environment(layout, plan, plan.engine_environment, context),
+        "model_files": _model_files(layout, plan, context),
+        "release": _release(layout, plan, plan.engine_environment, context),
+        "service": _service(layout, plan.engine_environment, context),
+        "confirm": _confirm(layout, context),
+        "audit": {"file": str(layout.audit), "entry": dict(context.audit)},
+    }
+
+
+def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
+    """Return {file name: text} of the second inventory: the planned hosts and one file of variables for each."""
+    names: dict[str, dict[str, object]] = {name: {} for name in hosts}
+    inventory = {"all": {"children": {GROUP: {"hosts": names}}}}
+    return {
+        "hosts.json": json.dumps(inventory, indent=2) + "\n",
+        **{f"host_vars/{name}.json": json.dumps(roles, indent=2) + "\n" for name, roles in hosts.items()},
+    }
+
+
+def _host_layout(layout: HostLayout, context: _Context) -> dict[str, object]:
+    directories = (layout.environments, layout.models, layout.releases, layout.supervisor, layout.log.parent)
+    return {
+        "python": context.python,
+        "home": str(layout.home),
+        "directories": [str(path) for path in (*directories, layout.jobs)],
+    }
+
+
+def _engine_environment(
+    layout: HostLayout, plan: DeploymentPlan, environment: EngineEnvironment, context: _Context
+) -> dict[str, object]:
+    return {
+        "python": context.python,
+        "directory": str(layout.environment(environment.digest)),
+        "requirements": context.requirements_path,
+        "torch": environment.torch,
+        "torch_index": environment.torch_index,
+        "transformers_minimum": plan.transformers_minimum,
+        "shims": plan.accelerator == "cpu" and environment.torch != "",
+    }
+
+
+def _model_files(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dict[str, object]:
+    return {
+        "python": context.python,
+        "source": plan.files.source,
+        "repository": plan.files.repository,
+        "revision": plan.files.revision or "",
+        "directory": str(layout.model(plan.files.directory)),
+        "recipe": dict(plan.files.recipe),
+    }
+
+
+def _release(
+    layout: HostLayout, plan: DeploymentPlan, environment: EngineEnvironment, context: _Context
+) -> dict[str, object]:
+    return {
+        "directory": str(layout.release(context.release_id)),
+        "python": _engine_python(layout, environment),
+        "arguments": list(plan.arguments),
+        "environment": dict(plan.environment),
+        "configuration": str(layout.secrets / "engine.yml"),
+        "manifest": {
+            "id": context.release_id,
+            "digest": plan.digest,
+            "created": _created(context.release_id),
+            "model": plan.model,
+            "plan": plan.model_dump(mode="json"),
+        },
+    }
+
+
+def _confirm(layout: HostLayout, context: _Context) -> dict[str, object]:
+    return {
+        "python": context.python,
+        "home": str(layout.home),
+        "release": context.release_id,
+        "keep": KEPT_RELEASES,
+    }
+
+
+def _service(layout: HostLayout, environment: EngineEnvironment, context: _Context) -> dict[str, object]:
+    return {
+        "python": context.python,
+        "manager": context.service_manager,
+        "unit": unit_name(str(layout.home)),
+        "home": str(layout.home),
+        "log": str(layout.log),
+        "release": context.release_id,
+        "guard": str(layout.guard),
+        "guarded": context.guarded,
+        "return_to": context.previous_id,
+        "run": context.run_id,
+        "supervisor": {
+            "directory": str(layout.supervisor),
+            "version": context.supervisor_version,
+            "pip_python": _engine_python(layout, environment),
+        },
+    }
+
+
+def _engine_python(layout: HostLayout, environment: EngineEnvironment) -> str:
+    return str(layout.environment(environment.digest) / "bin" / "python")
+
+
+def _created(release: str) -> str:
+    """Return the time in a release id as ISO 8601: equal ids write equal files, whenever the deploy is repeated."""
+    stamp = datetime.strptime(release.partition("-")[0], TIME_FORMAT).replace(tzinfo=UTC)
+    return stamp.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,53 @@
+"""Prove that the environment is what the plan asked for, then mark it complete.
+
+    python finish_environment.py TORCH TRANSFORMERS_MINIMUM
+
+Run by the environment's own Python. TORCH is the plan's requirement, '' when a site pins its own packages. With a torch
+for the CPU (its version ends in +cpu) no package of CUDA may have come along: they take gigabytes and are of no use.
+"""
+
+import importlib.metadata
+import importlib.util
+import pathlib
+import sys
+
+from pip._vendor.packaging.version import Version
+
+CUDA = ("nvidia-", "cuda-")
+
+
+def installed():
+    """Return {distribution: version}."""
+    return {each.metadata["Name"].lower(): each.version for each in importlib.metadata.distributions()}
+
+
+def problems(versions, torch, transformers_minimum):
+    """Yield what is wrong, one sentence each."""
+    if importlib.util.find_spec("sglang") is None:
+        yield "the requirements brought no module sglang"
+    if torch.endswith("+cpu"):
+        if not versions.get("torch", "").endswith("+cpu"):
+            yield f"torch {versions.get('torch', 'is absent,')} is not the CPU build {torch}"
+        for name in sorted(name for name in versions if name.startswith(CUDA)):
+            yield f"{name} came along, which only a CUDA build of torch needs"
+    yield from transformers_problems(versions.get("transformers", ""), transformers_minimum, required=bool(torch))
+
+
+def transformers_problems(version, minimum, *, required):
+    """Yield what is wrong with transformers. A site's own engine may do without; one that is there must do."""
+    if not version and required:
+        yield f"transformers is absent; the model needs {minimum} or newer"
+    if version and Version(version) < Version(minimum):
+        yield f"transformers {version} does not know the model; it needs {minimum} or newer"
+
+
+def main():
+    """Print every problem and fail, or write the marker."""
+    found = list(problems(installed(), *sys.argv[1:]))
+    if found:
+        sys.exit("; ".join(found))
+    pathlib.Path(sys.prefix, ".complete").touch()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Make the directories and the secrets that a deploy needs under its home; say what was made.
+
+    python3 prepare_home.py [--check] HOME DIRECTORY...
+
+Each line printed is one change, made or (with --check) only foreseen; no line, no change. The API key is made here,
+on the host, once, and is never printed: SGLang reads it from engine.yml (--config), curl from auth.header (-H @FILE).
+"""
+
+import argparse
+import os
+import pathlib
+import secrets
+import stat
+
+PRIVATE_DIRECTORY, PRIVATE_FILE = 0o700, 0o600
+
+
+def make_directory(path, mode, check):
+    """Yield what had to be done so that `path` is a directory; `mode` None leaves an existing one's mode alone."""
+    if not path.is_dir():
+        yield f"made {path}"
+        if not check:
+            path.mkdir(parents=True, mode=mode or 0o755)
+    elif mode is not None and stat.S_IMODE(path.stat().st_mode) != mode:
+        yield f"closed {path} to others"
+        if not check:
+            path.chmod(mode)
+
+
+def write_private(path, text):
+    """Write `text` to `path`, never readable by others and never half written."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    os.replace(partial, path)
+
+
+def read_or_make_key(path, check):
+    """Return (key, changes): the key in `path`, or a new one when there is none yet."""
+    if path.is_file() and path.read_text().strip():
+        return path.read_text().strip(), []
+    key = secrets.token_urlsafe(32)
+    if not check:
+        write_private(path, key + "\n")
+    return key, [f"made {path}"]
+
+
+def make_secrets(directory, check):
+    """Yield what had to be done so that the three files hold the same key, readable by their owner alone."""
+    key, changes = read_or_make_key(directory / "api.key", check)
+    yield from changes
+    wanted = {"engine.yml": f"api-key: {key}\n", "auth.header": f"Authorization: Bearer {key}\n"}
+    for name, text in wanted.items():
+        path = directory / name
+        if not path.is_file() or path.read_text() != text:
+            yield f"made {path}"
+            if not check:
+                write_private(path, text)
+    for name in ("api.key", *wanted):
+        path = directory / name
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) != PRIVATE_FILE:
+            yield f"closed {path} to others"
+            if not check:
+                path.chmod(PRIVATE_FILE)
+
+
+def changes(home, directories, check):
+    """Yield every change, in the order in which it is made."""
+    for path in (home, *directories):
+        yield from make_directory(path, None, check)
+    secrets_directory = home / "secrets"
+    yield from make_directory(secrets_directory, PRIVATE_DIRECTORY, check)
+    yield from make_secrets(secrets_directory, check)
+
+
+def main():
+    """Parse the command line and print the changes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("home", type=pathlib.Path)
+    parser.add_argument("directories", type=pathlib.Path, nargs="*")
+    options = parser.parse_args()
+    os.umask(0o022)
+    for change in changes(options.home, options.directories, options.check):
+        print(change)
+
+
+if __name__ == "__main__":
+    main()
