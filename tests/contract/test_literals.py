@@ -16,7 +16,7 @@ VERSION = re.compile(
     r"['\"]?v?\d+\.\d",
     re.IGNORECASE,
 )
-JUDGING = re.compile(r"tolerance|threshold|percent|floor|deadline|fraction")
+JUDGING = re.compile(r"tolerance|threshold|percent|floor|fraction")
 HARMLESS = (0, 1, 100)
 """What a number may be without being a decision: nothing, the whole, and the whole in percent."""
 
@@ -96,4 +96,4 @@ def test_no_threshold_in_code(path: Path) -> None:
 
 
 def test_the_search_for_thresholds_finds_one() -> None:
-    assert list(judged_numbers(ast.parse("TOLERANCE_PERCENT = 5\nload(deadline_s=30)\nwidth = 7")))
+    assert list(judged_numbers(ast.parse("TOLERANCE_PERCENT = 5\njudge(floor=30)\nwidth = 7")))

@@ -15,6 +15,7 @@ SOURCES = {
     "code": ("*.py", "*.yml", "*.yaml", "*.sh", "*.j2", "*.cfg", "*.toml", "Dockerfile*", "Makefile", ".ci/run"),
     "tests": ("tests/**/*.py", "tests/*.py"),
 }
+# Recorded cases may say what is refused: that is what they are for.
 Rule = dict[str, str]
 
 
@@ -24,7 +25,7 @@ def test_no_file_says(rule: Rule) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for path, text in texts(*SOURCES[rule["files"]])
-        if path != RULES
+        if path != RULES and not (rule["files"] == "code" and "cases" in path.parts)
         for number, line in enumerate(text.splitlines(), start=1)
         if search.search(line)
     ]
