@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
-
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.catalog.reading import read_baselines
 from devstral_fleet.catalog.schema import Baseline, BaselineFile
 from devstral_fleet.errors import CatalogError, VerificationError
 
@@ -102,37 +100,12 @@ def _key(baseline: Baseline) -> tuple[str, str, int]:
 def _read(file: Path) -> BaselineFile:
     if not file.exists():
         return BaselineFile()
-    text = file.read_text()
     try:
-        json.loads(text)
-        return BaselineFile.model_validate_json(text)
+        json.loads(file.read_text())
     except json.JSONDecodeError as error:
-        raise _bad(file, error.lineno, f"this is no JSON: {error.msg}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise _bad(file, _line(text, problem["loc"]), f"{key}: {problem['msg']}") from error
-
-
-def _bad(file: Path, line: int, problem: str) -> CatalogError:
-    fix = "correct the file, or remove it and record again with invoke bench --save-baseline"
-    return CatalogError(f"{file}, line {line}: {problem}", fix=fix)
-
-
-def _line(text: str, location: tuple[int | str, ...]) -> int:
-    """Find the line of a key; of a missing one, its mapping's. JSON is YAML, whose parser remembers lines."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == part), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
+        problem = f"{file}:{error.lineno}: this is no JSON: {error.msg}"
+        raise CatalogError(problem, fix="correct the file, or take it back from version control") from error
+    return read_baselines(file)
 
 
 def _write(target: Path, text: str) -> None:

@@ -94,7 +94,7 @@ def test_a_bad_file_is_named_with_line_and_key(tmp_path: Path, text: str, proble
         baselines.load(tmp_path, "gpu01")
     message = caught.value.message
     assert problem in message
-    line = int(message.removeprefix(f"{file}, line ").partition(":")[0])
+    line = int(message.removeprefix(f"{file}:").partition(":")[0])
     assert shown in text.splitlines()[line - 1]
     assert caught.value.code is ExitCode.CONFIGURATION
 

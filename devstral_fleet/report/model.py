@@ -1,0 +1,214 @@
+"""The report of one run, as values. `report.json` is this model; Markdown, HTML and the screen are written from it.
+
+Times are seconds unless the name says otherwise; dates are UTC in ISO 8601.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from devstral_fleet.bench.measurement import Measurement
+from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.catalog.schema import Baseline
+from devstral_fleet.errors import FleetError
+from devstral_fleet.facts import HostFacts, VersionsFacts
+from devstral_fleet.findings import Finding, FindingState, Verdict, VerdictState
+from devstral_fleet.model import Value
+from devstral_fleet.plan import DeploymentPlan
+
+SLOWEST_TASKS = 10
+
+Outcome = Literal[
+    "deployed",
+    "unchanged",
+    "rolled-back",
+    "restored",
+    "failed",
+    "checked",
+    "verified",
+    "measured",
+    "stopped",
+    "unknown",
+]
+"""How a host ended. `rolled-back`: as `rollback` was asked to; `restored`: it failed, the previous release serves."""
+
+SHOWN_METRICS = (
+    "output_throughput",
+    "total_throughput",
+    "mean_ttft_ms",
+    "median_ttft_ms",
+    "p99_ttft_ms",
+    "mean_tpot_ms",
+    "median_tpot_ms",
+    "median_itl_ms",
+    "p99_itl_ms",
+    "median_e2e_latency_ms",
+    "request_throughput",
+    "duration",
+)
+"""The columns of a bench row, whose medians and spreads stand in the report."""
+
+
+class ErrorReport(Value):
+    """An error as the report keeps it."""
+
+    kind: str
+    """Name of the error's class."""
+    message: str
+    fix: str
+    evidence: tuple[str, ...]
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: FleetError) -> "ErrorReport":
+        return cls(
+            kind=type(error).__name__,
+            message=error.message,
+            fix=error.fix,
+            evidence=error.evidence,
+            exit_code=int(error.code),
+        )
+
+
+class PhaseReport(Value):
+    """One phase of a host's run: when it began, counted from the run's start, and how long it took."""
+
+    name: str
+    offset_s: float
+    seconds: float
+
+
+class TaskReport(Value):
+    """One task of a playbook on this host."""
+
+    name: str
+    seconds: float
+    changed: bool = False
+
+
+class ChangeReport(Value):
+    """What a task changed, or would change (--check)."""
+
+    task: str
+    diff: str = ""
+    """Unified diff, free of secrets; '' where the module gives none."""
+
+
+class BenchRow(Value):
+    """One workload at one concurrency: every repeat, their medians and what they differ by."""
+
+    workload: str
+    concurrency: int
+    num_prompts: int
+    failures: int
+    """Requests without an answer, over all repeats."""
+    results: tuple[BenchResult, ...]
+    medians: dict[str, float]
+    """Metric (JSONL key) -> median over the repeats."""
+    spreads_percent: dict[str, float]
+    """Metric -> (largest - smallest) / median of the repeats in percent."""
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> "BenchRow":
+        medians = {name: measurement.median(name) for name in SHOWN_METRICS}
+        known = {name: value for name, value in medians.items() if value is not None}
+        return cls(
+            workload=measurement.workload,
+            concurrency=measurement.concurrency,
+            num_prompts=measurement.num_prompts,
+            failures=measurement.failures,
+            results=tuple(result.without_server_info() for result in measurement.results),
+            medians=known,
+            spreads_percent={name: measurement.spread_percent(name) for name in known},
+        )
+
+
+class HostReport(Value):
+    """What one run did on one host, and what it found there."""
+
+    host: str
+    outcome: Outcome
+    exit_code: int
+    plan: DeploymentPlan | None = None
+    release: str = ""
+    """Id of the release that this run deployed or looked at."""
+    previous_release: str = ""
+    """Id of the release that was current before."""
+    endpoint: str = ""
+    """Base URL on the host, such as http://127.0.0.1:30000/v1."""
+    curl: str = ""
+    """A line to paste on the host; it reads the API key from its file."""
+    phases: tuple[PhaseReport, ...] = ()
+    findings_before: tuple[Finding, ...] = ()
+    findings_after: tuple[Finding, ...] = ()
+    smoke: tuple[Finding, ...] = ()
+    bench: tuple[BenchRow, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    verdict: VerdictState | None = None
+    """The worst of `verdicts`; None when nothing was measured."""
+    references: tuple[Baseline, ...] = ()
+    """Other hardware's numbers for the same model and workload: shown, never a verdict."""
+    baseline_command: str = ""
+    """Command that records this host's baseline, where it has none."""
+    error: ErrorReport | None = None
+    versions: VersionsFacts | None = None
+    facts: HostFacts | None = None
+    server_info: dict[str, object] = Field(default_factory=dict)
+    """The engine's resolved arguments, free of secrets."""
+    tasks: tuple[TaskReport, ...] = ()
+    """The slowest tasks, slowest first (`slowest`)."""
+    changes: tuple[ChangeReport, ...] = ()
+    next_commands: tuple[str, ...] = ()
+    """Paste-ready commands that help from here."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding of the run, in the order it was made."""
+        return (*self.findings_before, *self.findings_after, *self.smoke)
+
+    @property
+    def state(self) -> FindingState:
+        """Say in one word how the host ended: fail with its exit code, warn when something should be looked at."""
+        if self.exit_code:
+            return "fail"
+        unjudged = self.verdict in {"no-baseline", "not-comparable"}
+        return "warn" if unjudged or any(finding.state != "ok" for finding in self.findings) else "ok"
+
+    @property
+    def seconds(self) -> float:
+        """From the first phase's start to the last one's end."""
+        if not self.phases:
+            return 0.0
+        return max(phase.offset_s + phase.seconds for phase in self.phases) - self.phases[0].offset_s
+
+
+class RunReport(Value):
+    """One invocation of a verb, over all its hosts."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    """Run id, the run directory's name."""
+    verb: str
+    started: str
+    finished: str
+    toolkit_version: str
+    git_commit: str = ""
+    """'' when the toolkit does not run from a git checkout."""
+    controller: str
+    """Name of the machine that ran the toolkit."""
+    options: dict[str, object] = Field(default_factory=dict)
+    """The command line's options, free of secrets."""
+    exit_code: int
+    hosts: tuple[HostReport, ...] = ()
+    error: ErrorReport | None = None
+    """An error that concerns no single host."""
+
+
+def slowest(tasks: tuple[TaskReport, ...], count: int = SLOWEST_TASKS) -> tuple[TaskReport, ...]:
+    """Return the slowest tasks, slowest first."""
+    return tuple(sorted(tasks, key=lambda task: task.seconds, reverse=True)[:count])
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON schema of `report.json`."""
+    return RunReport.model_json_schema(mode="serialization")

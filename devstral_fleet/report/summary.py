@@ -1,0 +1,128 @@
+"""The one screen at the end of a run. Every number on it is a number of the report, written by the same functions."""
+
+from devstral_fleet.model import Value
+from devstral_fleet.report import format as fmt
+from devstral_fleet.report.model import BenchRow, HostReport
+
+OUTCOMES = {
+    "deployed": "deployed and proven",
+    "unchanged": "unchanged: it already serves what was planned",
+    "rolled-back": "rolled back",
+    "restored": "failed; the previous release serves again",
+    "failed": "failed",
+    "checked": "checked; nothing was changed",
+    "verified": "verified",
+    "measured": "measured",
+    "stopped": "stopped",
+    "unknown": "ended without an outcome",
+}
+VERDICTS = {
+    "pass": "as fast as its baseline",
+    "fail": "slower than its baseline allows",
+    "no-baseline": "no baseline to judge by",
+    "not-comparable": "not comparable with its baseline",
+}
+
+
+class BenchLine(Value):
+    """One measured point, as texts."""
+
+    point: str
+    output_throughput: str
+    ttft: str
+    tpot: str
+    verdict: str
+
+
+class Summary(Value):
+    """One host's screen, as texts in the order they are printed; '' and () where there is nothing to say."""
+
+    host: str
+    sentence: str
+    endpoint: str
+    curl: str
+    phases: tuple[tuple[str, str], ...]
+    total: str
+    bench: tuple[BenchLine, ...]
+    verdict: str
+    attention: tuple[str, ...]
+    """What warns or failed, one sentence each."""
+    baseline_command: str
+    report: str
+    """Path of the HTML page."""
+    next_commands: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """Label and text of each line to print, without the empty ones."""
+        bench = [(f"speed {row.point}", f"{row.output_throughput}, {row.ttft}, {row.tpot}") for row in self.bench]
+        rows = [
+            (self.host, self.sentence),
+            ("endpoint", self.endpoint),
+            ("try it", self.curl),
+            ("time", _times(self.phases, self.total)),
+            *bench,
+            ("verdict", self.verdict),
+            *(("look at", text) for text in self.attention),
+            ("record a baseline", self.baseline_command),
+            ("report", self.report),
+            *(("next", command) for command in self.next_commands),
+        ]
+        return tuple((label, text) for label, text in rows if text)
+
+
+def summary(host: HostReport, *, report_path: str = "") -> Summary:
+    """Write one host's screen from its report."""
+    return Summary(
+        host=host.host,
+        sentence=sentence(host),
+        endpoint=host.endpoint,
+        curl=host.curl,
+        phases=tuple((phase.name, fmt.duration(phase.seconds)) for phase in host.phases),
+        total=fmt.duration(host.seconds) if host.phases else "",
+        bench=tuple(_bench(host, row) for row in host.bench),
+        verdict=_verdict(host),
+        attention=attention(host),
+        baseline_command=host.baseline_command,
+        report=report_path,
+        next_commands=host.next_commands,
+    )
+
+
+def sentence(host: HostReport) -> str:
+    """Say in one line how the host ended; a missing baseline is said here, not hidden further down."""
+    words = OUTCOMES[host.outcome]
+    if host.error:
+        words += f": {host.error.message}"
+    elif host.verdict:
+        words += f", {VERDICTS[host.verdict]}"
+    return words
+
+
+def attention(host: HostReport) -> tuple[str, ...]:
+    """Return what a reader should look at: every finding that is not ok."""
+    return tuple(f"{finding.check}: {finding.summary}" for finding in host.findings if finding.state != "ok")
+
+
+def _bench(host: HostReport, row: BenchRow) -> BenchLine:
+    found = (
+        item.state for item in host.verdicts if (item.workload, item.concurrency) == (row.workload, row.concurrency)
+    )
+    return BenchLine(
+        point=f"{row.workload} at {row.concurrency}",
+        output_throughput=fmt.metric("output_throughput", row.medians.get("output_throughput")),
+        ttft=f"{fmt.label('median_ttft_ms')} {fmt.metric('median_ttft_ms', row.medians.get('median_ttft_ms'))}",
+        tpot=f"{fmt.label('median_tpot_ms')} {fmt.metric('median_tpot_ms', row.medians.get('median_tpot_ms'))}",
+        verdict=next(found, ""),
+    )
+
+
+def _verdict(host: HostReport) -> str:
+    if host.verdict is None:
+        return ""
+    reasons = [item.reason for item in host.verdicts if item.state == host.verdict and item.reason]
+    return f"{host.verdict}: {reasons[0]}" if reasons else host.verdict
+
+
+def _times(phases: tuple[tuple[str, str], ...], total: str) -> str:
+    return f"{total} ({', '.join(f'{name} {took}' for name, took in phases)})" if phases else ""
