@@ -18,4 +18,4 @@ def test_mypy_strict_finds_nothing() -> None:
 
 
 def test_modules_keep_their_layers(tmp_path: Path) -> None:
-    clean(program("lint-imports"), "--no-color", "--cache-dir", str(tmp_path))
+    clean(program("lint-imports"), "--no-logo", "--cache-dir", str(tmp_path))
