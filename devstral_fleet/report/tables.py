@@ -151,15 +151,15 @@ def arithmetic(memory: MemoryArithmetic | None) -> Table:
             ("context of the driver", fmt.gib(memory.context_gib)),
             ("one token's keys and values", f"{fmt.count(memory.kv_bytes_per_token)} bytes"),
             ("KV pool", fmt.gib(memory.kv_pool_gib)),
-            ("KV pool", f"{fmt.count(memory.kv_pool_tokens)} tokens"),
+            ("KV pool, in tokens", f"{fmt.count(memory.kv_pool_tokens)} tokens"),
         ]
     return _table("Memory, for one GPU", ("what", "value"), rows, numeric=(1,))
 
 
 def tasks(host: HostReport) -> Table:
     """The slowest tasks of the playbooks."""
-    rows = ((task.name, "changed" if task.changed else "", fmt.duration(task.seconds)) for task in host.tasks)
-    return _table("Slowest tasks", ("task", "", "took"), rows, numeric=(2,))
+    rows = ((task.name, "changed" if task.changed else "ok", fmt.duration(task.seconds)) for task in host.tasks)
+    return _table("Slowest tasks", ("task", "result", "took"), rows, numeric=(2,))
 
 
 def headline(host: HostReport) -> tuple[tuple[str, str], ...]:
