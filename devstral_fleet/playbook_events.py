@@ -92,9 +92,11 @@ class PlaybookOutcome:
     @property
     def role_durations_s(self) -> dict[str, float]:
         """Seconds for each role, the slowest host's of each task, in the order of the roles."""
-        return _sums(
-            {(task.role, task.task): task.duration_s for task in sorted(self.tasks, key=_duration)}, self.tasks
-        )
+        slowest = {(task.role, task.task): task.duration_s for task in sorted(self.tasks, key=_duration)}
+        sums: dict[str, float] = defaultdict(float)
+        for role, name in dict.fromkeys((task.role, task.task) for task in self.tasks):
+            sums[role] += slowest[role, name]
+        return dict(sums)
 
     def slowest(self, count: int) -> tuple[TaskFinished, ...]:
         """Return the `count` slowest tasks, the slowest first."""
@@ -221,13 +223,6 @@ def _counts(counts: Mapping[str, int]) -> HostCounts:
 
 def _duration(task: TaskFinished) -> float:
     return task.duration_s
-
-
-def _sums(slowest: Mapping[tuple[str, str], float], tasks: tuple[TaskFinished, ...]) -> dict[str, float]:
-    sums: dict[str, float] = defaultdict(float)
-    for key in dict.fromkeys((task.role, task.task) for task in tasks):
-        sums[key[0]] += slowest[key]
-    return dict(sums)
 
 
 def _last(lines: tuple[str, ...]) -> str:

@@ -150,7 +150,8 @@ def _release(
 ) -> dict[str, object]:
     return {
         "directory": str(layout.release(context.release_id)),
-        "python": _engine_python(layout, environment),
+        "python": context.python,
+        "engine_python": _engine_python(layout, environment),
         "arguments": list(plan.arguments),
         "environment": dict(plan.environment),
         "configuration": str(layout.secrets / "engine.yml"),

@@ -1,0 +1,61 @@
+"""Plans for tests that need one and not the catalog."""
+
+import hashlib
+from pathlib import Path
+
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
+
+TINY_RECIPE: dict[str, int | str] = {
+    "arch": "mistral3",
+    "vocab": 512,
+    "hidden": 32,
+    "layers": 1,
+    "heads": 2,
+    "kv_heads": 1,
+    "head_dim": 16,
+    "ffn": 32,
+    "ctx": 8192,
+    "seed": 0,
+}
+
+
+def native_plan(home: Path, requirements: Path, port: int, **changes: object) -> DeploymentPlan:
+    """Return the plan of a CPU host whose engine comes from `requirements`. `changes` replace fields."""
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    name = "devstral-tiny"
+    plan = DeploymentPlan(
+        host="local",
+        accelerator="cpu",
+        hardware="cpu",
+        gpus=(),
+        model=name,
+        repository=name,
+        served_model_name=name,
+        runtime="native",
+        sglang_version="1",
+        transformers_minimum="5",
+        driver_minimum="",
+        image=None,
+        engine_environment=EngineEnvironment(
+            requirements=str(requirements), digest=digest, torch="", torch_index="https://index.invalid"
+        ),
+        files=ModelFiles(
+            source="generated", repository=name, revision=None, directory="devstral-tiny-1", recipe=TINY_RECIPE
+        ),
+        tp=1,
+        context_length=8192,
+        mem_fraction_static=None,
+        kv_cache_dtype="auto",
+        kv_pool_tokens=8192,
+        memory=None,
+        listen="127.0.0.1",
+        port=port,
+        arguments=("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
+        environment={"HF_HUB_OFFLINE": "1"},
+        home=str(home),
+        health_deadline_s=30,
+        disk_needed_gib=1.0,
+        memory_needed_gib=1.0,
+        smoke_workload="chat",
+    )
+    return plan.model_copy(update=changes)
