@@ -106,12 +106,25 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table."""
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(
+            show_header=any(columns),
+            title=title or None,
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            header_style="bold",
+        )
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self._rich.print(table)
+
+    def pairs(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Print labels and texts, one under the other; a text is never broken, so that it can be pasted."""
+        width = max((len(label) for label, _ in rows), default=0)
+        for label, text in rows:
+            self._rich.print(f"[bold]{escape(label.ljust(width))}[/]  {escape(text)}")
 
     def text(self, text: str) -> None:
         """Write text to standard output as it is (commands, logs, reports)."""

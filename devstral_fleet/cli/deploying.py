@@ -32,9 +32,7 @@ def deploy(
     from devstral_fleet.workflows.planning import Ask
 
     ask = Ask(host, inventory, model, context_length, tensor_parallel)
-    switches = workflow.Switches(
-        check=check, yes=yes, lock_wait_s=lock_wait, keep_failed=keep_failed, bench=not no_bench
-    )
+    switches = workflow.Switches(check=check, lock_wait_s=lock_wait, keep_failed=keep_failed, bench=not no_bench)
     return workflow.deploy(console, ask, switches)
 
 
@@ -55,9 +53,7 @@ def rollback(
 
 
 @verb()
-def stop(
-    console: "Console", host: str = "", inventory: str = "", lock_wait: int = 0, json: bool = False
-) -> "ExitCode":
+def stop(console: "Console", host: str = "", inventory: str = "", lock_wait: int = 0, json: bool = False) -> "ExitCode":
     """Stop serving; releases, model files and environments stay for the next deploy."""
     from devstral_fleet.workflows import stop as workflow
     from devstral_fleet.workflows.planning import Ask

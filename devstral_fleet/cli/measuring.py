@@ -37,7 +37,7 @@ def bench(
     from devstral_fleet.workflows import bench as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    wish = workflow.Measurement(workload, repeats, save_baseline, lock_wait_s=lock_wait)
+    wish = workflow.Wish(workload, repeats, save_baseline, lock_wait_s=lock_wait)
     return workflow.bench(console, Ask(host, inventory), wish)
 
 
@@ -45,7 +45,7 @@ def bench(
 def report(
     console: "Console",
     run: str = "",
-    format: str = "markdown",  # noqa: A002 - the option's name
+    format: str = "markdown",
 ) -> "ExitCode":
     """Show the report of a run."""
     from devstral_fleet.workflows import report as workflow

@@ -38,7 +38,7 @@ def command(
     model: str = "devstral-small-2",
     tool_calling: bool = False,
     style: str = "recommended",
-    format: str = "command",  # noqa: A002 - the option's name
+    format: str = "command",
     gpus: int = 0,
     context_length: int = 0,
     tensor_parallel: int = 0,

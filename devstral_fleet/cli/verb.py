@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from invoke import Exit, Task, task
 
 if TYPE_CHECKING:
-    from devstral_fleet.console import Console
     from devstral_fleet.errors import ExitCode
 
 HELP = {

@@ -1,0 +1,1 @@
+"""One use case a file; each reads like a table of contents."""

@@ -1,0 +1,138 @@
+"""Ansible's part of a verb on one host: converge, switch, confirm, stop. Each is one playbook run of its own."""
+
+import getpass
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet import playbook, rolevars
+from devstral_fleet.intent import HostIntent
+from devstral_fleet.plan import DeploymentPlan
+from devstral_fleet.playbook import PlaybookCommand, PlaybookEvent, PlaybookOutcome, TaskFinished, TaskStarted
+from devstral_fleet.probes import host as host_probe
+from devstral_fleet.probes import releases as releases_probe
+from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
+from devstral_fleet.rundir import RunDirectory
+from devstral_fleet.workflows import proving
+from devstral_fleet.workflows.host import Host
+from devstral_fleet.workflows.planning import Target, requirements_path
+from devstral_fleet.workflows.running import utc_now
+
+Audit = dict[str, object]
+
+
+@dataclass
+class Converging:
+    """Runs playbooks on one host for one run. `inventory` is the site's."""
+
+    host: Host
+    directory: RunDirectory
+    inventory: Path
+
+    def deploy(self, release_id: str, return_to: str, *, check: bool = False) -> PlaybookOutcome:
+        """Install what is missing, write the release, arm the guard, serve it; `check` only shows what would change."""
+        with self.host.record.phase("install"):
+            return self._play("deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, check=check)
+
+    def serve(self, release_id: str, event: str, reason: str) -> None:
+        """Serve a release that is on the host already, and wait until it is healthy by its own plan."""
+        plan = releases_probe.read_plan(self.host.shell, self.host.layout, release_id)
+        with self.host.record.phase("switch"):
+            self._play("rollback.yml", plan, release_id, audit=self._audit(event, release_id, reason))
+        with self.host.record.phase("start"):
+            target = Target(self.host.target.intent, plan)
+            proving.wait(replace(self.host, target=target))
+
+    def confirm(self, release_id: str, event: str = "") -> None:
+        """Mark the release that serves as proven, remember the one before, prune; `event` is for the audit log."""
+        with self.host.record.phase("confirm"):
+            audit = self._audit(event, release_id) if event else None
+            self._play("confirm.yml", self.host.plan, release_id, audit=audit)
+
+    def stop(self, reason: str) -> None:
+        """Stop the engine and whatever would start it again."""
+        with self.host.record.phase("stop"):
+            serving = self.host.releases().serving
+            self._play("stop.yml", self.host.plan, serving or "none", audit=self._audit("stop", serving, reason))
+
+    def _audit(self, event: str, release_id: str, reason: str = "") -> Audit:
+        return {
+            "time": utc_now(),
+            "event": event,
+            "release": release_id,
+            "run": self.directory.id,
+            "who": f"{getpass.getuser()}@{platform.node()}",
+            "reason": reason,
+        }
+
+    def _play(
+        self,
+        name: str,
+        plan: DeploymentPlan,
+        release_id: str,
+        *,
+        return_to: str = "",
+        guarded: bool = False,
+        check: bool = False,
+        audit: Audit | None = None,
+    ) -> PlaybookOutcome:
+        """Write the run's inventory for this playbook, run it, remember its tasks; raise what failed."""
+        environment = plan.engine_environment
+        variables = rolevars.role_variables(
+            plan,
+            release_id=release_id,
+            previous_id=return_to,
+            run_id=self.directory.id,
+            service_manager=self._service_manager(),
+            requirements_path=str(requirements_path(environment.requirements)) if environment else "",
+            supervisor_version=catalogs.load().runtimes.supervisor,
+            python=self.host.target.intent.python,
+            guarded=guarded,
+            audit=audit,
+        )
+        folder = f"inventory/{name.removesuffix('.yml')}"
+        for file, text in rolevars.inventory_files({self.host.name: variables}).items():
+            self.directory.write_text(f"{folder}/{file}", text)
+        inventories = (self.inventory, self.directory.path / folder / "hosts.json")
+        command = PlaybookCommand(name, inventories, limit=(self.host.name,), check=check, diff=check)
+        log = self.directory.path / f"{self.host.name}-{name}.jsonl"
+        outcome = playbook.run(command, log=log, on_event=self._show)
+        self._remember(outcome, check=check)
+        outcome.raise_for_failure()
+        return outcome
+
+    def _service_manager(self) -> rolevars.ServiceManager:
+        intent: HostIntent = self.host.target.intent
+        facts = host_probe.read(self.host.shell, self.host.layout, python=intent.python)
+        return rolevars.manager_for(facts.process_1, facts.user, become=intent.connection.become)
+
+    def _show(self, event: PlaybookEvent) -> None:
+        if isinstance(event, TaskStarted):
+            self.host.record.console.step(event.task)
+
+    def _remember(self, outcome: PlaybookOutcome, *, check: bool) -> None:
+        known = self.host.record.known
+        tasks = (
+            TaskReport(name=_name(task), seconds=task.duration_s, changed=_changed(task)) for task in outcome.tasks
+        )
+        known["tasks"] = slowest((*known.get("tasks", ()), *tasks))
+        if outcome.playbook == "deploy.yml":
+            changed = [task for task in outcome.tasks if _changed(task)]
+            known["changes"] = tuple(ChangeReport(task=_name(task), diff=task.diff) for task in changed)
+            if check:
+                for task in changed:
+                    self.host.record.console.host(self.host.name, f"would change: {_name(task)}")
+                    self.host.record.console.say(task.diff.rstrip()) if task.diff else None
+
+
+def _task_report(task: TaskFinished) -> TaskReport:
+    return TaskReport(name=_name(task), seconds=task.duration_s, changed=_changed(task))
+
+
+def _name(task: TaskFinished) -> str:
+    return f"{task.role}: {task.task}" if task.role else task.task
+
+
+def _changed(task: TaskFinished) -> bool:
+    return task.state == "changed"

@@ -1,0 +1,110 @@
+"""One host in one run: its plan, its shell, its record, and the looks at it that several verbs share."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from devstral_fleet import lock
+from devstral_fleet.console import Console
+from devstral_fleet.errors import PlanError, ProbeError
+from devstral_fleet.facts import EngineFacts, ReleasesFacts, ServiceFacts
+from devstral_fleet.layout import HostLayout
+from devstral_fleet.lock import Hold, LockOwner
+from devstral_fleet.plan import DeploymentPlan
+from devstral_fleet.probes import engine as engine_probe
+from devstral_fleet.probes import log as log_probe
+from devstral_fleet.probes import releases as releases_probe
+from devstral_fleet.probes import service as service_probe
+from devstral_fleet.shell import Shell, open_shell
+from devstral_fleet.workflows.planning import Target
+from devstral_fleet.workflows.record import HostRecord
+
+LOG_LINES = 20
+
+
+@dataclass
+class Host:
+    """A target with an open shell."""
+
+    target: Target
+    shell: Shell
+    record: HostRecord
+
+    @property
+    def name(self) -> str:
+        return self.target.name
+
+    @property
+    def plan(self) -> DeploymentPlan:
+        return self.target.plan
+
+    @property
+    def layout(self) -> HostLayout:
+        return self.target.layout
+
+    def open_shell(self) -> Shell:
+        """Open another shell to the same host (a heartbeat needs its own)."""
+        return open_shell(self.target.intent)
+
+    @contextmanager
+    def locked(self, run_id: str, message: str, wait_s: float = 0.0) -> Iterator[Hold]:
+        """Hold the host's deploy lock for the context; LockedError when another run has it."""
+
+        def waiting(owner: LockOwner) -> None:
+            self.record.console.host(self.name, f"waiting for the lock of {owner.who}: {owner.message}")
+
+        with lock.hold(
+            self.open_shell,
+            self.layout,
+            run_id=run_id,
+            message=message,
+            wait_s=wait_s,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            on_wait=waiting,
+        ) as held:
+            if held.taken_over:
+                gone = f"{held.taken_over.who} ({held.taken_over.message}, run {held.taken_over.run})"
+                self.record.console.host(self.name, f"took over the lock of {gone}, which is gone")
+            yield held
+
+    def service(self) -> ServiceFacts:
+        return service_probe.read(self.shell, self.layout)
+
+    def engine(self) -> EngineFacts:
+        return engine_probe.read(self.shell, self.layout, self.plan.base_url)
+
+    def releases(self) -> ReleasesFacts:
+        return releases_probe.read(self.shell, self.layout)
+
+    def log_tail(self, lines: int = LOG_LINES) -> tuple[str, ...]:
+        return log_probe.read(self.shell, self.layout, lines=lines)
+
+    def python(self) -> str:
+        """Path on the host of the interpreter that runs the engine and its benchmark."""
+        environment = self.plan.engine_environment
+        if environment is None:
+            raise PlanError([f"{self.name}: the {self.plan.runtime} runtime has no engine environment"], host=self.name)
+        return str(self.layout.environment(environment.digest) / "bin" / "python")
+
+    def api_key(self) -> str:
+        """Read the key that was made on the host; it stays in memory."""
+        result = self.shell.run(["cat", str(self.layout.secrets / "api.key")])
+        if not result.ok:
+            raise ProbeError(
+                f"{self.name}: the API key cannot be read: {result.stderr.strip()}",
+                fix=f".venv/bin/invoke deploy --host {self.name}",
+                host=self.name,
+            )
+        return result.stdout.strip()
+
+
+@contextmanager
+def opened(target: Target, console: Console) -> Iterator[Host]:
+    """Open a target's shell for the context."""
+    shell = open_shell(target.intent)
+    try:
+        yield Host(target, shell, HostRecord(target, console))
+    finally:
+        shell.close()

@@ -1,0 +1,124 @@
+"""Measure beside the engine, as a job that survives a dropped connection, and judge by the baseline."""
+
+import time
+from pathlib import Path
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet import job
+from devstral_fleet.bench import baselines, command, parse, progress, verdict
+from devstral_fleet.bench.measurement import Measurement
+from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.catalog.schema import Workload, WorkloadPoint
+from devstral_fleet.errors import PerformanceError, VerificationError
+from devstral_fleet.findings import Verdict
+from devstral_fleet.report.model import BenchRow
+from devstral_fleet.workflows.host import Host
+
+BENCH_DEADLINE_S = 3600.0
+SHOWN_LINES = 20
+
+
+def smoke_bench(host: Host, run_id: str, inventory: Path) -> None:
+    """Run the deploy's own benchmark; raise PerformanceError when its verdict is `fail`."""
+    workload = catalogs.load().workload(host.plan.smoke_workload)
+    measured = measure(host, run_id, workload, (workload.smoke_point,), workload.smoke_repeats)
+    require(host, judge(host, measured, inventory))
+
+
+def measure(
+    host: Host, run_id: str, workload: Workload, points: tuple[WorkloadPoint, ...], repeats: int
+) -> tuple[Measurement, ...]:
+    """Measure each point `repeats` times and put the rows into the record."""
+    measured: list[Measurement] = []
+    for point in points:
+        with host.record.phase(f"bench {workload.name} at {point.concurrency}"):
+            ids = [f"{run_id}-{workload.name}-{point.concurrency}-{number}" for number in range(1, repeats + 1)]
+            results = tuple(_one(host, job_id, workload, point) for job_id in ids)
+        measured.append(_measurement(host, workload, point, results))
+        host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
+    return tuple(measured)
+
+
+def judge(host: Host, measured: tuple[Measurement, ...], inventory: Path) -> tuple[Verdict, ...]:
+    """Judge each measurement by the host's own baseline, else by the catalog's, and remember the verdicts."""
+    catalog = catalogs.load()
+    directory = inventory if inventory.is_dir() else inventory.parent
+    own = baselines.load(directory, host.name)
+    tolerance = catalog.tolerance_percent(host.plan.accelerator)
+    judged = []
+    for one in measured:
+        findings = (verdict.failure_finding(one), verdict.noise_finding(one, tolerance))
+        host.record.add("findings_after", findings)
+        chosen = verdict.choose(one, own, catalog.baselines)
+        judged.append(verdict.judge(one, chosen, tolerance_percent=tolerance))
+    references = (row for one in measured for row in verdict.references(one, catalog.baselines))
+    host.record.known.update(verdicts=tuple(judged), verdict=verdict.worst(judged), references=tuple(references))
+    if host.record.known["verdict"] == "no-baseline":
+        host.record.known["baseline_command"] = f".venv/bin/invoke bench --host {host.name} --save-baseline"
+    return tuple(judged)
+
+
+def require(host: Host, judged: tuple[Verdict, ...]) -> None:
+    """Raise PerformanceError where a verdict is `fail`."""
+    failed = [one for one in judged if one.state == "fail"]
+    if failed:
+        raise PerformanceError(
+            f"{host.name}: slower than its baseline: {'; '.join(one.reason for one in failed)}",
+            fix=f"if this is the speed to expect: .venv/bin/invoke bench --host {host.name} --save-baseline",
+            host=host.name,
+        )
+
+
+def _one(host: Host, job_id: str, workload: Workload, point: WorkloadPoint) -> BenchResult:
+    """Run one benchmark as a job on the host and parse what it wrote."""
+    directory = host.layout.jobs / job_id
+    output = directory / "result.jsonl"
+    words = command.argv(host.plan, workload, point, python=host.python(), output_file=str(output), cache_key=job_id)
+    key_file = str(host.layout.secrets / "api.key")
+    running = job.start(
+        host.shell,
+        directory,
+        words,
+        environment=command.environment(host.plan),
+        secret_environment={command.KEY_VARIABLE: key_file},
+    )
+
+    def show(state: job.JobState) -> None:
+        text = progress.parse(state.stdout_tail + state.stderr_tail).text
+        host.record.console.step(f"{workload.name} at {point.concurrency}: {text}")
+
+    try:
+        state = job.wait(
+            host.shell, running, deadline_s=BENCH_DEADLINE_S, clock=time.monotonic, sleep=time.sleep, on_progress=show
+        )
+    except BaseException:
+        job.kill(host.shell, running)
+        raise
+    if state.exit_status != 0:
+        raise VerificationError(
+            f"{host.name}: the benchmark ended with exit status {state.exit_status}",
+            fix=f".venv/bin/invoke logs --host {host.name}",
+            evidence=(state.stderr_tail or state.stdout_tail).splitlines()[-SHOWN_LINES:],
+            host=host.name,
+        )
+    text = host.shell.run(["cat", str(output)]).stdout
+    return parse.parse(text, num_prompts=point.num_prompts, secrets=(host.api_key(),))
+
+
+def _measurement(host: Host, workload: Workload, point: WorkloadPoint, results: tuple[BenchResult, ...]) -> Measurement:
+    plan = host.plan
+    return Measurement(
+        host=host.name,
+        accelerator=plan.accelerator,
+        hardware=plan.hardware,
+        gpu_count=len(plan.gpus),
+        tp=plan.tp,
+        model=plan.model,
+        sglang_version=plan.sglang_version,
+        workload=workload.name,
+        concurrency=point.concurrency,
+        num_prompts=point.num_prompts,
+        expected_input_tokens=point.total_input_tokens,
+        expected_output_tokens=point.total_output_tokens,
+        results=results,
+    )

@@ -1,0 +1,121 @@
+"""From `--host` to plans: catalog, inventory, resolve. Every problem of every host at once, nothing contacted."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet import inventory, project, resolve
+from devstral_fleet.catalog import Catalog
+from devstral_fleet.console import Console
+from devstral_fleet.errors import ConfigurationError, ExitCode
+from devstral_fleet.intent import HostIntent
+from devstral_fleet.layout import HostLayout
+from devstral_fleet.plan import DeploymentPlan
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the command line said about hosts; '' and 0 mean that it said nothing."""
+
+    host: str
+    inventory: str = ""
+    model: str = ""
+    context_length: int = 0
+    tensor_parallel: int = 0
+
+    def overrides(self) -> dict[str, object]:
+        """The inventory's keys that the command line replaces."""
+        said = {"model": self.model, "context_length": self.context_length, "tensor_parallel": self.tensor_parallel}
+        return {key: value for key, value in said.items() if value}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host of this run: what the inventory wants and what was decided."""
+
+    intent: HostIntent
+    plan: DeploymentPlan
+
+    @property
+    def name(self) -> str:
+        return self.intent.name
+
+    @property
+    def layout(self) -> HostLayout:
+        return HostLayout.of(self.plan.home)
+
+
+def intents(ask: Ask) -> list[HostIntent]:
+    """Ask the inventory for the hosts that were named, with the command line's overrides."""
+    if not ask.host:
+        raise ConfigurationError("no host was named", fix="add --host NAME; `.venv/bin/invoke plan --host all` lists")
+    overrides = ask.overrides()
+    return [intent.model_copy(update=overrides) for intent in inventory.load(inventory_path(ask), ask.host)]
+
+
+def inventory_path(ask: Ask) -> Path:
+    """Path of the inventory: --inventory, else $FLEET_INVENTORY, else the checkout's."""
+    return inventory.resolve_path(ask.inventory or None, os.environ, Path.cwd())
+
+
+def inventory_directory(ask: Ask) -> Path:
+    """Directory of the inventory, where a host's own baselines lie too."""
+    path = inventory_path(ask)
+    return path if path.is_dir() else path.parent
+
+
+def targets(ask: Ask) -> list[Target]:
+    """Resolve a plan for every host that was named, or raise PlanError with every problem of every host."""
+    wanted = intents(ask)
+    catalog = catalogs.load()
+    plans = resolve.resolve_all(wanted, catalog, sources(wanted, catalog))
+    return [Target(intent, plans[intent.name]) for intent in wanted]
+
+
+def sources(wanted: list[HostIntent], catalog: Catalog) -> resolve.Sources:
+    """Read the files that plans are named by: requirements, and the shims of the engine environment."""
+    files = {name: requirements_path(name) for name in resolve.requirements_files(wanted, catalog)}
+    shims = sorted(path for path in project.SHIMS.rglob("*") if path.suffix in {".py", ".pth"})
+    return resolve.Sources(
+        requirements={name: path.read_bytes() for name, path in files.items() if path.is_file()},
+        shims=b"".join(path.read_bytes() for path in shims),
+    )
+
+
+def requirements_path(name: str) -> Path:
+    """The catalog names files of requirements/; a site names a path of its own."""
+    return project.REQUIREMENTS / name if Path(name).name == name else Path(name)
+
+
+def plan(console: Console, ask: Ask) -> ExitCode:
+    """Show the plan of each host."""
+    found = targets(ask)
+    for target in found:
+        show(console, target.plan)
+    console.document({target.name: target.plan.model_dump(mode="json") for target in found})
+    return ExitCode.OK
+
+
+def show(console: Console, plan: DeploymentPlan) -> None:
+    """Print one plan: what it serves, how its memory is divided, the command."""
+    memory = plan.memory
+    gpus = f" x {len(plan.gpus)}" if plan.gpus else ""
+    pool = f"{plan.kv_pool_tokens:,} tokens of keys and values"
+    rows = [
+        ("model", f"{plan.model} ({plan.repository}) as {plan.served_model_name}"),
+        (
+            "on",
+            f"{plan.hardware}{f' x {len(plan.gpus)}' if plan.gpus else ''}, {plan.runtime}, SGLang {plan.sglang_version}",
+        ),
+        ("context", f"{plan.context_length:,} tokens a request; {pool}"),
+        ("endpoint", f"{plan.base_url}/v1"),
+        ("home", plan.home),
+    ]
+    if memory:
+        parts = f"{memory.weights_gib:.1f} GiB weights + {memory.kv_pool_gib:.1f} GiB pool"
+        rows.append(("memory", f"{parts} of {memory.gpu_memory_mib / 1024:.1f} GiB a GPU, tensor parallel {plan.tp}"))
+    if plan.image:
+        rows.append(("image", plan.image.reference))
+    rows += [("note", note) for note in plan.notes]
+    console.table(f"plan for {plan.host} ({plan.digest})", ("", ""), rows)

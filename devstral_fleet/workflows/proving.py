@@ -1,0 +1,64 @@
+"""Is what serves what was planned, does it do what a served model must, and is it fast enough?"""
+
+import time
+
+from devstral_fleet import checks, health
+from devstral_fleet.facts import EngineFacts, ServiceFacts, VersionsFacts
+from devstral_fleet.findings import Finding
+from devstral_fleet.probes import versions as versions_probe
+from devstral_fleet.smoke import run as run_smoke
+from devstral_fleet.workflows.host import Host
+
+SMOKE_TIMEOUT_S = 60.0
+
+
+def prove(host: Host) -> None:
+    """Wait for health, compare with the plan, ask; raise what fails first."""
+    with host.record.phase("start"):
+        engine = wait(host)
+    with host.record.phase("smoke"):
+        compare(host, engine)
+        ask(host)
+
+
+def wait(host: Host) -> EngineFacts:
+    """Wait until the engine is healthy, by the plan's deadline; a dead one shows its last log lines."""
+
+    def read() -> tuple[ServiceFacts, EngineFacts]:
+        return host.service(), host.engine()
+
+    return health.wait(
+        read,
+        deadline_s=host.plan.health_deadline_s,
+        clock=time.monotonic,
+        sleep=time.sleep,
+        on_state=lambda service, engine: host.record.console.step(f"{service.state}, /health {engine.health_status}"),
+        log_tail=host.log_tail,
+    )
+
+
+def compare(host: Host, engine: EngineFacts) -> None:
+    """Check that what runs is what was planned."""
+    environment = host.plan.engine_environment
+    digest = environment.digest if environment else ""
+    versions: VersionsFacts = versions_probe.read(host.shell, host.layout, digest)
+    host.record.known.update(versions=versions, server_info=engine.server_info)
+    findings = checks.after(host.plan, host.service(), engine, versions, host.releases())
+    host.record.require("findings_after", findings, "what serves is not what was planned")
+
+
+def ask(host: Host) -> None:
+    """Run the smoke checks through a forward to the endpoint."""
+
+    def show(finding: Finding) -> None:
+        host.record.console.step(f"smoke: {finding.check} {finding.state}")
+
+    with host.shell.forward(host.plan.port) as port:
+        findings = run_smoke(
+            base_url=f"http://127.0.0.1:{port}",
+            api_key=host.api_key(),
+            plan=host.plan,
+            timeout_s=SMOKE_TIMEOUT_S,
+            on_check=show,
+        )
+    host.record.require("smoke", findings, "the model does not answer as it must")

@@ -1,0 +1,102 @@
+"""One run over its hosts: each host's record, and the report that is written however the run ends."""
+
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from devstral_fleet import __version__, project
+from devstral_fleet.console import Console
+from devstral_fleet.errors import ExitCode, FleetError, worst
+from devstral_fleet.redact import scrub
+from devstral_fleet.report import write_all
+from devstral_fleet.report.model import RunReport
+from devstral_fleet.report.summary import summary
+from devstral_fleet.rundir import RunDirectory
+from devstral_fleet.workflows.host import Host, opened
+from devstral_fleet.workflows.planning import Ask, Target
+from devstral_fleet.workflows.record import HostRecord
+
+
+class Run:
+    """Runs a step on each host, keeps the records, and writes report.json, report.md and report.html at the end.
+
+    An interrupted or broken run writes what it has so far.
+    """
+
+    def __init__(self, console: Console, directory: RunDirectory, verb: str, ask: Ask) -> None:
+        self.console = console
+        self.directory = directory
+        self.verb = verb
+        self.ask = ask
+        self.records: list[HostRecord] = []
+        self.interrupted = False
+        self.started = utc_now()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        report = self.report()
+        paths = write_all(report, self.directory.path)
+        for host in report.hosts:
+            self.console.pairs(summary(host, report_path=str(paths.html)).lines)
+        self.console.document(report.model_dump(mode="json"))
+
+    def on(self, target: Target, step: Callable[[Host], None]) -> bool:
+        """Run one step on one host; an expected error is shown and remembered, and the answer is False."""
+        with opened(target, self.console) as host:
+            self.records.append(host.record)
+            try:
+                step(host)
+            except FleetError as error:
+                host.record.fail(error)
+                self.console.error(error)
+            except KeyboardInterrupt:
+                host.record.code = ExitCode.INTERRUPTED
+                raise
+        return host.record.code == ExitCode.OK
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst of all hosts, or 130."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        return worst(record.code for record in self.records)
+
+    def report(self) -> RunReport:
+        """Freeze the run as it stands."""
+        return RunReport(
+            run=self.directory.id,
+            verb=self.verb,
+            started=self.started,
+            finished=utc_now(),
+            toolkit_version=__version__,
+            git_commit=git_commit(),
+            controller=platform.node(),
+            options=scrub(asdict(self.ask)),
+            exit_code=int(self.exit_code),
+            hosts=tuple(record.report() for record in self.records),
+        )
+
+
+def utc_now() -> str:
+    """The time of day, UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def git_commit() -> str:
+    """Commit of the checkout that the toolkit runs from; '' where git or the repository is absent."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=project.ROOT, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

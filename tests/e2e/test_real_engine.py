@@ -1,0 +1,133 @@
+"""The whole way with the real SGLang on this machine's CPU."""
+
+import json
+import os
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Site, until
+
+pytestmark = pytest.mark.real_engine
+
+
+@pytest.fixture
+def served(real_site: Site, engine_home: Path) -> Site:
+    """The real engine, serving its plain plan."""
+    assert engine_home == real_site.home
+    real_site.set(environment=None, context_length=None, health_deadline_s=None)
+    deployed = real_site.invoke("deploy", "--no-bench")
+    assert deployed.exit_code == 0, deployed.text
+    return real_site
+
+
+def process_of(site: Site) -> int:
+    """Process id that the service manager runs as the engine."""
+    status = site.invoke("status", "--json")
+    return int(status.document[0]["pid"])
+
+
+def test_deploy_is_proven_measured_and_reported(real_site: Site, engine_home: Path) -> None:
+    assert engine_home.is_dir()
+    ended = real_site.invoke("deploy")
+
+    assert ended.exit_code == 0, ended.text
+    host = real_site.report()["hosts"][0]
+    assert {finding["state"] for finding in host["smoke"]} == {"ok"}
+    assert {"tool-call", "tool-call-streamed", "chat-streamed"} <= {finding["check"] for finding in host["smoke"]}
+    assert host["bench"][0]["medians"]["output_throughput"] > 0
+    assert host["verdict"] in {"no-baseline", "pass"}
+    assert host["curl"] in ended.stdout
+
+
+def test_deploy_again_changes_and_restarts_nothing(served: Site) -> None:
+    process, release = process_of(served), served.link("current")
+
+    ended = served.invoke("deploy")
+
+    assert ended.exit_code == 0, ended.text
+    assert served.report()["hosts"][0]["outcome"] == "unchanged"
+    assert (process_of(served), served.link("current")) == (process, release)
+
+
+def test_no_secret_is_in_any_argv_file_or_report(served: Site) -> None:
+    key = (served.home / "secrets" / "api.key").read_text().strip()
+    assert len(key) >= 32
+
+    argvs = [entry.read_bytes() for entry in Path("/proc").glob("[0-9]*/cmdline") if os.access(entry, os.R_OK)]
+    assert any(b"sglang" in argv for argv in argvs)
+    assert not [argv for argv in argvs if key.encode() in argv]
+    files = [path for root in (served.runs, served.home) for path in root.rglob("*") if path.is_file()]
+    holders = {path for path in files if path.stat().st_size < 5_000_000 and key.encode() in path.read_bytes()}
+    assert {path.parent.name for path in holders} == {"secrets"}
+    assert {path.stat().st_mode & 0o777 for path in holders} == {0o600}
+
+
+def test_endpoint_refuses_a_request_without_the_key_and_listens_on_loopback(served: Site) -> None:
+    request = urllib.request.Request(f"http://127.0.0.1:{served.port}/v1/models")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 401
+    listening = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    addresses = {fields[1].split(":")[0] for fields in listening if fields[1].endswith(f":{served.port:04X}")}
+    assert addresses == {"0100007F"}
+
+
+def test_crashed_engine_is_started_again(served: Site) -> None:
+    process = process_of(served)
+    os.kill(process, signal.SIGKILL)
+
+    until(lambda: process_of(served) not in (0, process), 60, "another engine process")
+    until(lambda: served.invoke("status", "--json").document[0]["state"] == "serving", 120, "it serves again")
+
+
+def test_engine_that_refuses_its_plan_gives_way(served: Site) -> None:
+    serving = served.link("serving")
+    served.set(environment={"SGLANG_USE_CPU_ENGINE": "0"})
+
+    ended = served.invoke("deploy")
+
+    assert ended.exit_code == 5, ended.text
+    assert any(line.startswith("  | ") for line in ended.stderr.splitlines())
+    assert served.link("serving") == served.link("current") == serving
+    served.set(environment=None)
+    assert served.invoke("verify").exit_code == 0
+
+
+def test_killed_controller_while_the_real_engine_starts(served: Site) -> None:
+    before = served.link("current")
+    served.set(context_length=16384)
+    running = served.start("deploy", "--no-bench")
+    running.wait_for("start")
+    running.kill()
+    running.end()
+
+    until(lambda: served.link("serving") == before, 60, "the guard brings the proven release back")
+    converged = served.invoke("deploy", "--no-bench")
+    assert converged.exit_code == 0, converged.text
+    assert served.link("current") != before
+    models = json.loads(served.invoke("status", "--json").stdout)
+    assert models[0]["state"] == "serving"
+
+
+def test_rollback_without_a_version_serves_the_release_before(served: Site) -> None:
+    before = served.link("current")
+    served.set(context_length=8192)
+    assert served.invoke("deploy", "--no-bench").exit_code == 0
+    assert served.link("current") != before
+
+    back = served.invoke("rollback")
+
+    assert back.exit_code == 0, back.text
+    assert served.link("serving") == served.link("current") == before
+
+
+def test_connect_prints_lines_that_work(served: Site) -> None:
+    printed = served.invoke("connect", "--once", "--json")
+
+    client = printed.document
+    answer = os.popen(client["curl"]).read()  # noqa: S605 - the line is the subject: it is meant for a shell
+    assert json.loads(answer)["object"] == "chat.completion"
+    assert client["base_url"] == f"http://127.0.0.1:{served.port}/v1"

@@ -1,0 +1,196 @@
+"""Driving the product as a person does: `.venv/bin/invoke VERB ...` as a process, over a site of the test's own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+INVOKE = Path(sys.executable).with_name("invoke")
+DEADLINE_S = 240.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A verb that has ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        return self.stdout + self.stderr
+
+    @property
+    def document(self) -> Any:
+        """The JSON document of a --json run."""
+        return json.loads(self.stdout)
+
+
+class Running:
+    """A verb while it runs. Its lines are read as they come."""
+
+    def __init__(self, argv: list[str], environment: Mapping[str, str]) -> None:
+        self.process = subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._arrived = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True),
+            threading.Thread(target=self._read, args=(self.process.stderr, self.errors), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, into: list[str]) -> None:
+        for line in stream:
+            with self._arrived:
+                into.append(line)
+                self._arrived.notify_all()
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def wait_for(self, words: str, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until a line of either stream holds `words`; an end without it fails the test."""
+        with self._arrived:
+            seen = self._arrived.wait_for(lambda: self._said(words) or self._over(), deadline_s)
+            assert seen, f"'{words}' did not come in {deadline_s} s:\n{self.text}"
+        assert self._said(words), f"ended without '{words}':\n{self.text}"
+
+    def _said(self, words: str) -> bool:
+        return any(words in line for line in (*self.lines, *self.errors))
+
+    def _over(self) -> bool:
+        return not any(reader.is_alive() for reader in self._readers)
+
+    @property
+    def text(self) -> str:
+        return "".join((*self.lines, *self.errors))
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: the whole foreground process group gets SIGINT."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """SIGKILL the controller alone, as an out-of-memory killer does; its children are left to themselves."""
+        self.process.kill()
+
+    def end(self, deadline_s: float = DEADLINE_S) -> Ended:
+        """Wait for the end."""
+        code = self.process.wait(deadline_s)
+        for reader in self._readers:
+            reader.join(10)
+        return Ended(code, "".join(self.lines), "".join(self.errors))
+
+
+@dataclass
+class Site:
+    """An inventory with one host, `local`, whose home, port and engine are the test's own."""
+
+    directory: Path
+    home: Path
+    port: int
+    keys: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def inventory(self) -> Path:
+        return self.directory / "hosts.yml"
+
+    @property
+    def runs(self) -> Path:
+        return self.directory / "runs"
+
+    def set(self, **keys: Any) -> "Site":
+        """Change `fleet_*` keys (None removes one) and write the inventory."""
+        self.keys = {name: value for name, value in {**self.keys, **keys}.items() if value is not None}
+        host = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "fleet_accelerator": "cpu",
+            "fleet_hardware": "cpu",
+            "fleet_model": "devstral-tiny",
+            "fleet_runtime": "native",
+            "fleet_home": str(self.home),
+            "fleet_port": self.port,
+            **{f"fleet_{name}": value for name, value in self.keys.items()},
+        }
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": {"local": host}}}))
+        return self
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "FLEET_INVENTORY": str(self.inventory), "FLEET_RUNS": str(self.runs)}
+
+    def start(self, *words: str) -> Running:
+        """Start a verb; `--host local` is added where no host is named."""
+        named = any(word.startswith("--host") or word.startswith("--hardware") for word in words)
+        host = () if named else ("--host", "local")
+        return Running([str(INVOKE), *words, *host], self.environment())
+
+    def invoke(self, *words: str) -> Ended:
+        """Run a verb to its end."""
+        return self.start(*words).end()
+
+    def report(self) -> dict[str, Any]:
+        """The newest run's report."""
+        newest = max(self.runs.glob("*/report.json"))
+        document: dict[str, Any] = json.loads(newest.read_text())
+        return document
+
+    def link(self, name: str) -> str:
+        """Release id that a link of the home names; '' where there is none."""
+        link = self.home / name
+        return link.readlink().name if link.is_symlink() else ""
+
+    def serving_process(self) -> int:
+        """Process id of the engine's service, 0 when none runs."""
+        answer = self.invoke("status", "--json")
+        return int(answer.document[0]["pid"] or 0)
+
+
+def free_port() -> int:
+    """A port of this machine's loopback that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def site(directory: Path, home: Path | None = None, **keys: Any) -> Iterator[Site]:
+    """Give a site whose engine and supervisor are stopped at the end."""
+    here = Site(directory, home or directory / "home", free_port()).set(**keys)
+    try:
+        yield here
+    finally:
+        stopped = here.invoke("stop")
+        assert stopped.exit_code == 0, stopped.text
+
+
+def until(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
+    """Wait for a condition, asking ten times a second."""
+    end = time.monotonic() + deadline_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"not in {deadline_s} s: {what}"
+        pause.wait(0.1)
