@@ -101,7 +101,8 @@ def noise_finding(measurement: Measurement, tolerance_percent: float) -> Finding
     return Finding(
         check=f"bench-{measurement.workload}-{measurement.concurrency}-steady",
         state="warn" if noisy else "ok",
-        summary=f"the {len(measurement.results)} repeats differ by at most {spread:.1f} % ({metric})",
+        summary=f"the {len(measurement.results)} repeats differ by at most {spread:.1f} % ({metric})"
+        + (f", which widens its tolerance to {spread * SPREAD_FACTOR:.0f} %" if noisy else ""),
         fix="stop other work on the host, then run the benchmark again" if noisy else "",
     )
 

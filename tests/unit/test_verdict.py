@@ -177,7 +177,7 @@ def test_noise_is_a_finding() -> None:
     noisy = measurement(changed(median_ttft_ms=1.0), changed(median_ttft_ms=1.5))
     finding = noise_finding(noisy, tolerance_percent=40)
     assert finding.state == "warn"
-    assert "median_ttft_ms" in finding.summary
+    assert "differ by at most 40.0 % (median_ttft_ms), which widens its tolerance to 120 %" in finding.summary
     assert noise_finding(measurement(), tolerance_percent=40).state == "ok"
 
 
