@@ -49,8 +49,8 @@ def run(
 ) -> tuple[Finding, ...]:
     """Run every check of CHECKS against `base_url` (no path) and return one finding for each, in their order.
 
-    A wrong or slow answer ends one check, not the others. A dead connection, or two checks in a row without an answer
-    in `timeout_s` seconds (the bound of each request), ends the rest as findings that were not tried.
+    A wrong or slow answer ends one check, not the others. A refused connection, or two checks in a row without an
+    answer in `timeout_s` seconds (the bound of each request), ends the rest as findings that were not tried.
     Nothing is raised for what the endpoint does; `api_key` is in no finding.
     """
     timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
@@ -74,7 +74,7 @@ def _findings(session: Session, api_key: str, on_check: Callable[[Finding], None
         trouble, finding = _untried(name, give_up, session) if give_up else _tried(name, check, session)
         late = late + 1 if trouble == "late" else 0
         if trouble == "dead":
-            give_up = "the connection is dead"
+            give_up = "nothing answers at the endpoint"
         elif late >= TIMEOUTS_IN_A_ROW:
             give_up = f"{late} checks in a row got no answer"
         findings.append(_without(api_key, finding))
@@ -110,17 +110,18 @@ def _asked(check: Check, session: Session) -> Seen:
     except (APITimeoutError, httpx.TimeoutException, OutOfTime) as error:
         raise _Trouble("late", f"no whole answer in {session.timeout_s:g} s") from error
     except (APIConnectionError, httpx.TransportError) as error:
-        raise _Trouble("dead", "the connection broke", (_cause(error),)) from error
+        cause = error.__cause__ or error
+        kind = "dead" if isinstance(cause, httpx.ConnectError) else "wrong"
+        evidence = (f"{type(cause).__name__}: {cause}",)
+        summary = (
+            "nothing answers at the endpoint" if kind == "dead" else "the connection broke before the answer's end"
+        )
+        raise _Trouble(kind, summary, evidence) from error
     except APIStatusError as error:
         came = f"came: HTTP {error.status_code}: {error.response.text[: checks.CLIP_CHARACTERS]}"
         raise _Trouble("wrong", f"the endpoint answered HTTP {error.status_code}", (came,)) from error
     except (APIError, ValueError) as error:
         raise _Trouble("wrong", "the answer cannot be read", (f"{type(error).__name__}: {error}",)) from error
-
-
-def _cause(error: Exception) -> str:
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}"
 
 
 def _logs(plan: DeploymentPlan) -> str:

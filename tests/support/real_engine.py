@@ -134,15 +134,16 @@ def wait_for_health(
     process: subprocess.Popen[bytes],
     *,
     deadline_s: float,
+    wanted: int = 200,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> float:
-    """Wait until /health answers 200; return the seconds it took."""
+    """Wait until /health answers `wanted`; return the seconds it took."""
     start_s = clock()
     status = 0
     while clock() < start_s + deadline_s:
         status = health_status(wish.port)
-        if status == 200:
+        if status == wanted:
             return clock() - start_s
         if process.poll() is not None:
             raise EngineNotReadyError(f"the engine ended with {process.returncode}\n{_tail(wish)}")

@@ -1,0 +1,1 @@
+"""How the replay engine works. Only the standard library; see the README beside its source."""
