@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path("docs/evidence/soak.md")
-JUDGED = ("playbooks", "devstral_fleet/workflows", "devstral_fleet/lock.py")
+JUDGED = ("playbooks", "devstral_fleet/workflows", "devstral_fleet/lock")
 """What a soak run says something about: where a change can lose a host."""
 AGAIN = "`make soak` makes it again"
 
