@@ -208,7 +208,7 @@ class _web_server:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), _Big)
 
     def __enter__(self) -> None:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()

@@ -1,0 +1,79 @@
+"""The operating system and its resources. One POSIX script, no root, no python3 needed on the host."""
+
+from devstral_fleet.facts import HostFacts
+from devstral_fleet.layout import HostLayout
+from devstral_fleet.probes import output
+from devstral_fleet.shell import Shell
+
+# A container's memory limit is the memory there is: cgroup v2, then v1. 'max' and v1's huge number mean no limit.
+SCRIPT = r"""
+set -u
+home=$1 python=$2
+[ -r /etc/os-release ] && . /etc/os-release
+kib() { sed -n "s/^$1: *\([0-9]*\) kB$/\1/p" /proc/meminfo; }
+limit=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null | head -n 1)
+folder=$home
+while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+version=$("$python" -c 'import platform; print(platform.python_version())' 2>/dev/null)
+"$python" -c 'import ensurepip, venv' 2>/dev/null && venv=1 || venv=0
+cat <<END
+hostname=$(uname -n)
+os_id=${ID-}
+os_version=${VERSION_ID-}
+kernel=$(uname -r)
+architecture=$(uname -m)
+process_1=$(cat /proc/1/comm)
+user=$(id -un)
+python_version=$version
+has_venv=$venv
+cpu_count=$(nproc)
+memory_total_kib=$(kib MemTotal)
+memory_available_kib=$(kib MemAvailable)
+memory_limit_bytes=$limit
+disk_free_kib=$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')
+utc_epoch_s=$(date +%s)
+END
+"""
+NAMES = (
+    *("hostname", "os_id", "os_version", "kernel", "architecture", "process_1", "user", "python_version", "has_venv"),
+    *("cpu_count", "memory_total_kib", "memory_available_kib", "memory_limit_bytes", "disk_free_kib", "utc_epoch_s"),
+)
+KIB_PER_GIB = 1024**2
+
+
+def command(home: str, python: str) -> list[str]:
+    """Words of the probe; the script itself goes to standard input."""
+    return ["sh", "-s", home, python]
+
+
+def read(shell: Shell, layout: HostLayout, *, python: str = "python3") -> HostFacts:
+    """Look at a host. `python` is the interpreter that would make the engine's environment.
+
+    Raises:
+        ProbeError: the script failed or printed something else.
+    """
+    return parse(output.run(shell, "host", command(str(layout.home), python), stdin=SCRIPT))
+
+
+def parse(text: str) -> HostFacts:
+    """Read the script's lines. Sizes in GiB, rounded to a tenth."""
+    values = output.fields(text, "host", NAMES)
+    try:
+        total_kib, available_kib = int(values["memory_total_kib"]), int(values["memory_available_kib"])
+        limit = values["memory_limit_bytes"]
+        limit_kib = int(limit) // 1024 if limit.isdigit() else total_kib
+        return HostFacts(
+            **{name: values[name] for name in NAMES[:8]},
+            has_venv=values["has_venv"] == "1",
+            cpu_count=int(values["cpu_count"]),
+            memory_gib=_gib(min(total_kib, limit_kib)),
+            memory_available_gib=_gib(min(available_kib, limit_kib)),
+            disk_free_gib=_gib(int(values["disk_free_kib"])),
+            utc_epoch_s=int(values["utc_epoch_s"]),
+        )
+    except ValueError as error:
+        raise output.unreadable("host", str(error), text) from error
+
+
+def _gib(kib: int) -> float:
+    return round(kib / KIB_PER_GIB, 1)

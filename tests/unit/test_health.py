@@ -1,0 +1,68 @@
+"""The wait for health: every way an engine comes up or does not, with a clock that only `sleep` moves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devstral_fleet import health
+from devstral_fleet.errors import ExitCode, VerificationError
+from devstral_fleet.facts import EngineFacts, ServiceFacts
+from tests.support.values import ENGINE
+
+CASES = yaml.safe_load((Path(__file__).parent / "cases" / "health.yml").read_text())
+LOG = ("line 1", "ValueError: no")
+
+
+@dataclass
+class Clock:
+    now_s: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.slept.append(seconds)
+        self.now_s += max(seconds, 0.001)
+
+
+def _states(looks: list[list[Any]]) -> Iterator[tuple[ServiceFacts, EngineFacts]]:
+    """Each look is [state, pid, HTTP status]; the last one is seen for ever."""
+    while True:
+        state, pid, status = looks[0]
+        service = ServiceFacts(manager="supervisor", state=state, pid=pid, detail=f"engine {state.upper()}")
+        engine = ENGINE.model_copy(update={"healthy": status == 200, "health_status": status})
+        yield service, engine
+        looks = looks[1:] or looks
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
+def test_wait(case: dict[str, Any]) -> None:
+    clock, states = Clock(), _states(case["looks"])
+    seen: list[str] = []
+
+    def wait() -> EngineFacts:
+        return health.wait(
+            lambda: next(states),
+            deadline_s=case.get("deadline_s", 60),
+            clock=clock,
+            sleep=clock.sleep,
+            on_state=lambda service, _engine: seen.append(service.state),
+            log_tail=lambda: LOG,
+        )
+
+    if "error" not in case:
+        assert wait().healthy
+        assert seen == [look[0] for look in case["looks"]]
+        return
+    with pytest.raises(VerificationError, match=case["error"]) as caught:
+        wait()
+    assert caught.value.code is ExitCode.VERIFICATION
+    assert caught.value.evidence[-2:] == LOG
+    assert "last seen: service" in caught.value.message
+    assert clock.now_s <= case.get("deadline_s", 60) + 0.01
