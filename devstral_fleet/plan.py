@@ -13,14 +13,22 @@ PLAN_SCHEMA_VERSION = 1
 
 
 class MemoryArithmetic(Value):
-    """How the KV pool was computed, per GPU. Source: SGLang's memory heuristic (docs/architecture.md)."""
+    """How the KV pool was computed, per GPU. Source: SGLang's memory heuristic (docs/architecture.md).
+
+    kv_pool_gib = ((memory - context) x mem_fraction_static - weights - multimodal) x (1 - safety / 100)
+    """
 
     gpu_memory_mib: int
     mem_fraction_static: float
+    """What the engine works with; with AITER less than the argument in the plan."""
     weights_gib: float
     """Weights on one GPU: the model's total divided by tp."""
     context_gib: float
-    """What the CUDA or HIP context itself takes."""
+    """What the CUDA or HIP context and, with tp > 1, the collectives take before the engine measures."""
+    multimodal_gib: float = 0.0
+    """What the engine keeps back for images."""
+    safety_percent: float = 0.0
+    """Margin on the pool, so that the engine never gives less than planned."""
     kv_bytes_per_token: int
     """Bytes of one token's keys and values on one GPU."""
     kv_pool_gib: float

@@ -1,0 +1,103 @@
+"""The catalog as one value: everything the project knows about models, GPUs, images, workloads and baselines."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from devstral_fleet.catalog.engines import Engines, EngineVersion
+from devstral_fleet.catalog.schema import (
+    AccuracyBaseline,
+    Baseline,
+    Gpu,
+    Image,
+    Images,
+    Model,
+    NativeEnvironment,
+    Tolerances,
+    Workload,
+)
+from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.intent import Accelerator
+
+Entry = TypeVar("Entry")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the nearest known names, or all of them when none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+
+
+def _find(kind: str, known: Mapping[str, Entry], name: str) -> Entry:
+    if name not in known:
+        raise ConfigurationError(f"{kind} '{name}' is not in the catalog", fix=did_you_mean(name, known))
+    return known[name]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All catalog files, checked. Lookups by name raise ConfigurationError with the nearest names."""
+
+    models: Mapping[str, Model]
+    gpus: Mapping[str, Gpu]
+    runtimes: Images
+    engines: Engines
+    workloads: Mapping[str, Workload]
+    tolerances: Tolerances
+    baselines: tuple[Baseline, ...]
+    accuracy_baselines: tuple[AccuracyBaseline, ...]
+
+    @property
+    def images(self) -> Mapping[str, Image]:
+        return self.runtimes.images
+
+    def model(self, name: str) -> Model:
+        return _find("model", self.models, name)
+
+    def gpu(self, name: str) -> Gpu:
+        return _find("hardware", self.gpus, name)
+
+    def image(self, name: str) -> Image:
+        return _find("image", self.images, name)
+
+    def workload(self, name: str) -> Workload:
+        return _find("workload", self.workloads, name)
+
+    def engine(self, version: str) -> EngineVersion:
+        """Return what is known of an SGLang version."""
+        found = self.engines.version(version)
+        if found is None:
+            known = [entry.version for entry in self.engines.versions]
+            raise ConfigurationError(
+                f"SGLang {version} is not in the catalog", fix=f"known, oldest first: {', '.join(known)}"
+            )
+        return found
+
+    def native(self, accelerator: Accelerator) -> NativeEnvironment | None:
+        return self.runtimes.native.get(accelerator)
+
+    def tolerance_percent(self, accelerator: Accelerator) -> float:
+        """Return the percent a metric may be worse than its baseline on this accelerator."""
+        return self.tolerances.cpu if accelerator == "cpu" else self.tolerances.default
+
+    def baseline_for(
+        self, hardware: str, gpu_count: int, model: str, workload: str, concurrency: int
+    ) -> Baseline | None:
+        """Return the newest baseline of exactly this hardware, GPU count, model, workload and concurrency."""
+        wanted = (hardware, gpu_count, model, workload, concurrency)
+        rows = [
+            row
+            for row in self.baselines
+            if (row.hardware, row.gpu_count, row.model, row.workload, row.concurrency) == wanted
+        ]
+        return max(rows, key=lambda row: row.recorded, default=None)
+
+    def reference_rows(self, model: str, workload: str, *, hardware: str = "") -> tuple[Baseline, ...]:
+        """Return rows of other hardware than `hardware`: a reference line, never a pass or fail."""
+        return tuple(
+            row
+            for row in self.baselines
+            if row.model == model and row.workload == workload and row.hardware != hardware
+        )

@@ -1,0 +1,247 @@
+"""What a catalog file may say. Strict: an unknown key, a wrong type or a missing key is an error of that file.
+
+Units are in the names: `_gib` is 2^30 bytes, `_mib` 2^20 bytes, `_s` seconds, `_percent` of 100, lengths are tokens.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from devstral_fleet.intent import Accelerator
+from devstral_fleet.model import Value
+
+
+class Model(Value):
+    """A model that can be served. Sizes describe one copy of the weights."""
+
+    name: str
+    title: str
+    source: Literal["hub", "generated"]
+    repository: str
+    revision: str | None
+    served_model_name: str
+    architecture: str
+    precision: Literal["fp8", "bf16"]
+    vision: bool
+    accelerators: tuple[Accelerator, ...]
+    layers: int = Field(gt=0)
+    hidden_size: int = Field(gt=0)
+    attention_heads: int = Field(gt=0)
+    kv_heads: int = Field(gt=0)
+    head_dim: int = Field(gt=0)
+    vocabulary: int = Field(gt=0)
+    weights_gib: float = Field(gt=0)
+    files_gib: float = Field(gt=0)
+    exclude: tuple[str, ...]
+    """Patterns of files that are not downloaded."""
+    default_context_length: int = Field(gt=0)
+    minimum_context_length: int = Field(gt=0)
+    """Shortest context a plan lowers to by itself; a shorter one must be asked for."""
+    maximum_context_length: int = Field(gt=0)
+    tool_call_parser: str
+    temperature: float
+    tensor_parallel: dict[str, int]
+    """GPU name to the cookbook's tensor parallelism."""
+    health_deadline_s: int = Field(gt=0)
+    host_memory_gib: float = Field(gt=0)
+    licence: str
+    gated: bool
+    recipe: dict[str, int | str] = Field(default_factory=dict)
+    """What makes a generated model's files."""
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.minimum_context_length <= self.default_context_length <= self.maximum_context_length:
+            raise ValueError("context lengths must be minimum <= default <= maximum")
+        if (self.source == "generated") != bool(self.recipe):
+            raise ValueError("a generated model has a recipe, and only a generated one")
+        return self
+
+    def kv_bytes_per_token(self, tp: int, bytes_per_number: int) -> int:
+        """Bytes of one token's keys and values on one of `tp` GPUs; heads are copied once tp exceeds their number."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * bytes_per_number // min(tp, self.kv_heads)
+
+    def divides(self, tp: int) -> bool:
+        """Whether SGLang can split this model's attention heads over `tp` GPUs."""
+        kv_fits = self.kv_heads % tp == 0 if self.kv_heads >= tp else tp % self.kv_heads == 0
+        return self.attention_heads % tp == 0 and kv_fits
+
+
+class Gpu(Value):
+    """An accelerator. `cpu` is one of them, with no memory of its own."""
+
+    name: str
+    title: str
+    accelerator: Accelerator
+    memory_mib: int = Field(ge=0)
+    architecture: str
+    fp8: Literal["native", "weight-only", "none"]
+    attention_backend: str
+    images: tuple[str, ...]
+    """Catalog names of images, the preferred one first."""
+    smoke_workload: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def memory_gib(self) -> float:
+        return self.memory_mib / 1024
+
+
+class Image(Value):
+    """A published container image that carries SGLang; `tag` holds `{sglang}` where the version goes."""
+
+    name: str
+    accelerator: Accelerator
+    base: str
+    repository: str
+    tag: str
+    digests: dict[str, str]
+    driver_minimum: str
+    disk_gib: float = Field(gt=0)
+
+
+class NativeEnvironment(Value):
+    """The engine without a container: a Python environment on the host."""
+
+    requirements: str
+    torch: str
+    torch_index: str
+    disk_gib: float = Field(gt=0)
+    max_total_tokens: int = Field(gt=0)
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+
+
+class Images(Value):
+    """images.yml."""
+
+    sglang: dict[Accelerator, str]
+    transformers_minimum: str
+    supervisor: str
+    images: dict[str, Image]
+    native: dict[Accelerator, NativeEnvironment]
+
+
+class WorkloadPoint(Value):
+    """One load of a workload, and the token totals that its seed gives."""
+
+    concurrency: int = Field(gt=0)
+    num_prompts: int = Field(gt=0)
+    total_input_tokens: int = Field(gt=0)
+    total_output_tokens: int = Field(gt=0)
+
+
+class Workload(Value):
+    """A benchmark: lengths are drawn uniformly from max(1, length x range_ratio) to length."""
+
+    name: str
+    title: str
+    dataset: str
+    input_tokens: int = Field(gt=0)
+    output_tokens: int = Field(gt=0)
+    seed: int
+    range_ratio: float = Field(ge=0, le=1)
+    smoke_concurrency: int
+    smoke_repeats: int = Field(gt=0)
+    points: tuple[WorkloadPoint, ...]
+
+    @model_validator(mode="after")
+    def _smoke_is_a_point(self) -> Self:
+        if self.smoke_concurrency not in [point.concurrency for point in self.points]:
+            raise ValueError(f"smoke_concurrency {self.smoke_concurrency} is none of the points")
+        return self
+
+    @property
+    def smoke_point(self) -> WorkloadPoint:
+        """The point that a deploy runs."""
+        return next(point for point in self.points if point.concurrency == self.smoke_concurrency)
+
+    def point(self, concurrency: int) -> WorkloadPoint | None:
+        return next((point for point in self.points if point.concurrency == concurrency), None)
+
+
+class Tolerances(Value):
+    """Percent a metric may be worse than its baseline."""
+
+    default: float = Field(gt=0)
+    cpu: float = Field(gt=0)
+
+
+class Workloads(Value):
+    """workloads.yml."""
+
+    tolerances: Tolerances
+    workloads: dict[str, Workload]
+
+
+class Baseline(Value):
+    """One measured point. The rows of one recording share a name; a host's own recordings carry its name in `host`."""
+
+    name: str
+    accelerator: Accelerator
+    hardware: str
+    """Catalog name of the GPU, or a name outside the catalog for hardware that its source does not state."""
+    gpu_count: int = Field(ge=0)
+    """GPUs that the model ran on (`len(plan.gpus)`); 0 for cpu."""
+    tp: int = Field(ge=1)
+    model: str
+    sglang_version: str
+    """'' where the source does not state it."""
+    workload: str
+    concurrency: int = Field(gt=0)
+    num_prompts: int = Field(gt=0)
+    total_input_tokens: int = Field(gt=0)
+    total_output_tokens: int = Field(gt=0)
+    metrics: dict[str, float]
+    """Keys of SGLang's JSONL; units are in the keys, throughputs are tokens or requests a second."""
+    contaminated: bool = False
+    """True: shown, but only `judged_metrics` count."""
+    judged_metrics: tuple[str, ...] = ()
+    """The metrics that may judge; () for every one that verdicts look at."""
+    provenance: str
+    recorded: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}")
+    """Date, ISO 8601."""
+    host: str = ""
+    spread_percent: dict[str, float] = Field(default_factory=dict)
+    """For each metric: (largest - smallest) / mean of the repeats, where there were repeats."""
+
+    @model_validator(mode="after")
+    def _judged_metrics_exist(self) -> Self:
+        unknown = sorted(set(self.judged_metrics) - set(self.metrics))
+        if unknown:
+            raise ValueError(f"judged_metrics not among metrics: {', '.join(unknown)}")
+        if self.contaminated and not self.judged_metrics:
+            raise ValueError("a contaminated row must name the metrics that still count")
+        return self
+
+    def judges(self, metric: str) -> bool:
+        """Whether this row may judge `metric`."""
+        return metric in self.metrics and (not self.judged_metrics or metric in self.judged_metrics)
+
+
+class AccuracyBaseline(Value):
+    """One measured accuracy: a share of right answers, 0 to 1."""
+
+    name: str
+    accelerator: Accelerator
+    hardware: str
+    gpu_count: int = Field(ge=0)
+    model: str
+    benchmark: str
+    num_shots: int
+    num_questions: int = Field(gt=0)
+    accuracy: float = Field(ge=0, le=1)
+    invalid: float = Field(ge=0, le=1)
+    latency_s: float
+    output_throughput: float
+    provenance: str
+    recorded: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}")
+
+
+class BaselineFile(Value):
+    """A file of baselines: the catalog's, or one that `invoke bench --save-baseline` wrote."""
+
+    schema_version: Literal[1] = 1
+    baselines: tuple[Baseline, ...] = ()
+    accuracy: tuple[AccuracyBaseline, ...] = ()

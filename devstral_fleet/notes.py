@@ -1,0 +1,60 @@
+"""What the reader of a plan should know about it."""
+
+from devstral_fleet.catalog import Catalog
+from devstral_fleet.fit import Demand, next_tp, pool_at
+from devstral_fleet.plan import DeploymentPlan
+
+
+def notes(plan: DeploymentPlan, catalog: Catalog, demand: Demand) -> tuple[str, ...]:
+    """Return the plan's notes, each one sentence: what was lowered, what is not pinned, what the catalog warns of."""
+    return (
+        *_context(plan, demand),
+        *_below_cookbook(plan, demand),
+        *_precision(plan, demand),
+        *_pins(plan),
+        *_version(plan, catalog),
+        *demand.gpu.notes,
+        *demand.model.notes,
+    )
+
+
+def _context(plan: DeploymentPlan, demand: Demand) -> list[str]:
+    wanted = demand.model.default_context_length
+    if demand.context_length or plan.context_length >= wanted:
+        return []
+    more = next_tp(demand, plan.tp) if plan.gpus else 0
+    rest = f" With tp {more} the pool holds {pool_at(demand, more)}." if more else ""
+    return [
+        f"Context length is lowered from {wanted} to {plan.context_length}:"
+        f" the KV pool holds {plan.kv_pool_tokens} tokens.{rest}"
+    ]
+
+
+def _below_cookbook(plan: DeploymentPlan, demand: Demand) -> list[str]:
+    table = demand.model.tensor_parallel.get(plan.hardware, 1)
+    if plan.tp >= table:
+        return []
+    return [f"tp {plan.tp} is below the cookbook's {table}; the memory formula says that it fits."]
+
+
+def _precision(plan: DeploymentPlan, demand: Demand) -> list[str]:
+    found = []
+    if demand.gpu.fp8 == "weight-only" and demand.model.precision == "fp8":
+        found.append(f"{demand.gpu.title} has no FP8 arithmetic: weights stay FP8, products are 16 bit, and slower.")
+    if plan.kv_cache_dtype.startswith("fp8"):
+        found.append("The KV cache is FP8: compare accuracy before you rely on it.")
+    return found
+
+
+def _pins(plan: DeploymentPlan) -> list[str]:
+    found = []
+    if plan.image and not plan.image.digest:
+        found.append(f"Image {plan.image.reference} is not pinned by digest; that the tag exists was not checked.")
+    if plan.files.source == "hub" and not plan.files.revision:
+        found.append(f"No revision of {plan.repository} is pinned.")
+    return found
+
+
+def _version(plan: DeploymentPlan, catalog: Catalog) -> list[str]:
+    known = catalog.runtimes.sglang[plan.accelerator]
+    return [] if plan.sglang_version == known else [f"SGLang {plan.sglang_version} replaces the catalog's {known}."]

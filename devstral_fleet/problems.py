@@ -1,0 +1,105 @@
+"""What stands against a host's plan before any arithmetic: unknown names, pairs that do not go together, addresses."""
+
+import ipaddress
+from collections.abc import Mapping
+
+from devstral_fleet.catalog import Catalog
+from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.intent import HostIntent
+
+OMP_BIND = "SGLANG_CPU_OMP_THREADS_BIND"
+
+
+def problems(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, bytes]) -> list[str]:
+    """Return every such problem of a host, each a sentence with its fix.
+
+    Args:
+        requirements: content of the requirements files that could be read, by name.
+    """
+    return [
+        *_names(intent, catalog),
+        *_pairs(intent, catalog),
+        *_address(intent),
+        *_runtime(intent, catalog, requirements),
+        *(_cpu(intent) if intent.accelerator == "cpu" else ()),
+    ]
+
+
+def computable(intent: HostIntent, catalog: Catalog) -> bool:
+    """Whether all names are known and go together, so that the arithmetic has something to work on."""
+    return not _names(intent, catalog) and not _pairs(intent, catalog)
+
+
+def requirements_file(intent: HostIntent, catalog: Catalog) -> str:
+    """Return the name of the file that pins a native host's environment, '' where there is none."""
+    native = catalog.native(intent.accelerator)
+    return intent.engine_requirements or (native.requirements if native else "")
+
+
+def _names(intent: HostIntent, catalog: Catalog) -> list[str]:
+    found = []
+    lookups = ((catalog.model, intent.model), (catalog.gpu, intent.hardware), (catalog.engine, intent.sglang_version))
+    for lookup, name in lookups:
+        try:
+            if name is not None:
+                lookup(name)
+        except ConfigurationError as error:
+            found.append(f"{error.message}; {error.fix}")
+    return found
+
+
+def _pairs(intent: HostIntent, catalog: Catalog) -> list[str]:
+    found = []
+    gpu, model = catalog.gpus.get(intent.hardware), catalog.models.get(intent.model)
+    if gpu and gpu.accelerator != intent.accelerator:
+        found.append(
+            f"fleet_hardware {gpu.name} is {gpu.accelerator} and fleet_accelerator says {intent.accelerator};"
+            f" set fleet_accelerator: {gpu.accelerator}"
+        )
+    if model and intent.accelerator not in model.accelerators:
+        able = [name for name, other in catalog.models.items() if intent.accelerator in other.accelerators]
+        found.append(
+            f"{model.name} ({model.precision}) is not served on {intent.accelerator}; set fleet_model: {able[0]}"
+        )
+    return found
+
+
+def _address(intent: HostIntent) -> list[str]:
+    try:
+        address = ipaddress.ip_address(intent.listen)
+    except ValueError:
+        return [f"fleet_listen '{intent.listen}' is no IP address; leave it out to listen on loopback"]
+    if address.is_unspecified or not (address.is_loopback or address.is_private):
+        return [
+            f"fleet_listen {intent.listen} would publish the engine without TLS;"
+            " leave it out and use `invoke connect`, or give one private address"
+        ]
+    return []
+
+
+def _runtime(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, bytes]) -> list[str]:
+    native = catalog.native(intent.accelerator)
+    locked = catalog.runtimes.sglang[intent.accelerator]
+    if intent.runtime == "container":
+        return ["there is no image for cpu; set fleet_runtime: native"] if intent.accelerator == "cpu" else []
+    if not requirements_file(intent, catalog):
+        return [
+            f"the catalog has no native environment for {intent.accelerator};"
+            " set fleet_runtime: container, or give your own fleet_engine_requirements"
+        ]
+    if native and not intent.engine_requirements and intent.sglang_version not in (None, locked):
+        return [f"the native environment is locked to SGLang {locked}; give fleet_engine_requirements for another"]
+    name = requirements_file(intent, catalog)
+    return [] if name in requirements else [f"requirements file '{name}' cannot be read; correct its path"]
+
+
+def _cpu(intent: HostIntent) -> list[str]:
+    found = []
+    if intent.mem_fraction_static is not None:
+        found.append("fleet_mem_fraction_static divides a GPU's memory; on cpu set fleet_max_total_tokens")
+    if (intent.tensor_parallel or 1) > 1 and OMP_BIND not in intent.environment:
+        found.append(
+            f"tp {intent.tensor_parallel} on cpu needs one core list a rank;"
+            f" leave fleet_tensor_parallel out, or set {OMP_BIND} in fleet_environment"
+        )
+    return found

@@ -1,0 +1,256 @@
+"""From what the inventory wants to a plan: pure, and every problem of every host at once."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from devstral_fleet.arguments import Launch, arguments, environment, unknown_flags
+from devstral_fleet.catalog import Catalog
+from devstral_fleet.catalog.schema import Image, Model, NativeEnvironment
+from devstral_fleet.errors import PlanError
+from devstral_fleet.fit import Demand, Fit, fit, fit_cpu
+from devstral_fleet.intent import HostIntent
+from devstral_fleet.layout import HostLayout
+from devstral_fleet.notes import notes
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice, ModelFiles
+from devstral_fleet.problems import computable, problems, requirements_file
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+FIX = "correct the inventory, or the options that replace its keys"
+ENVIRONMENT_DIGITS = 16
+RECIPE_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What plans need of files and hosts that nothing here reads.
+
+    Attributes:
+        requirements: content of each file that `requirements_files` names; a missing one is a problem of its host.
+        shims: content of the files that are laid into the engine environment, joined.
+        drivers: driver version of each host that was looked at; it decides between images.
+    """
+
+    requirements: Mapping[str, bytes] = field(default_factory=dict)
+    shims: bytes = b""
+    drivers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a plan is written: with tool calling, and with the model's files on the host or from the hub by name."""
+
+    tool_calling: bool = True
+    local_files: bool = True
+
+
+AS_DEPLOYED = Style()
+
+
+def environment_digest(requirements: bytes, torch: str, python: str, shims: bytes) -> str:
+    """Name an engine environment by all that makes it: 16 hex digits."""
+    sha = hashlib.sha256()
+    for part in (requirements, torch.encode(), python.encode(), shims):
+        sha.update(len(part).to_bytes(8, "big") + part)
+    return sha.hexdigest()[:ENVIRONMENT_DIGITS]
+
+
+def requirements_files(intents: Iterable[HostIntent], catalog: Catalog) -> tuple[str, ...]:
+    """Return the requirements files that native hosts are made from: the catalog's names, and sites' own paths."""
+    names = {requirements_file(intent, catalog) for intent in intents if intent.runtime == "native"}
+    return tuple(sorted(names - {""}))
+
+
+def resolve_all(intents: Sequence[HostIntent], catalog: Catalog, sources: Sources) -> dict[str, DeploymentPlan]:
+    """Resolve every host.
+
+    Raises:
+        PlanError: with every problem of every host, each sentence beginning with its host.
+    """
+    plans: dict[str, DeploymentPlan] = {}
+    found: list[str] = []
+    for intent in intents:
+        try:
+            plans[intent.name] = resolve(intent, catalog, sources)
+        except PlanError as error:
+            found += error.problems
+    if found:
+        raise PlanError(found, fix=FIX)
+    return plans
+
+
+def resolve(intent: HostIntent, catalog: Catalog, sources: Sources, style: Style = AS_DEPLOYED) -> DeploymentPlan:
+    """Decide everything about one host.
+
+    Raises:
+        PlanError: with every problem of this host.
+    """
+    found = problems(intent, catalog, sources.requirements)
+    if computable(intent, catalog):
+        try:
+            demand = _demand(intent, catalog)
+            chosen = _fit(demand, intent, catalog)
+        except PlanError as error:
+            found += error.problems
+    if found:
+        raise PlanError([f"{intent.name}: {problem}" for problem in found], fix=FIX, host=intent.name)
+    return _plan(intent, catalog, sources, style, demand, chosen)
+
+
+def _plan(
+    intent: HostIntent, catalog: Catalog, sources: Sources, style: Style, demand: Demand, chosen: Fit
+) -> DeploymentPlan:
+    """Put the plan together; every name is known to exist."""
+    model, gpu, version = demand.model, demand.gpu, demand.engine.version
+    image = _image(intent, catalog, sources.drivers.get(intent.name, ""))
+    files = _files(model)
+    plan = DeploymentPlan(
+        host=intent.name,
+        accelerator=intent.accelerator,
+        hardware=gpu.name,
+        gpus=() if intent.accelerator == "cpu" else tuple(range(chosen.tp)),
+        model=model.name,
+        repository=model.repository,
+        served_model_name=model.served_model_name,
+        runtime=intent.runtime,
+        sglang_version=version,
+        transformers_minimum=catalog.runtimes.transformers_minimum,
+        driver_minimum=_driver_minimum(intent, catalog, image),
+        image=_choice(image, version) if image else None,
+        engine_environment=_engine_environment(intent, catalog, sources),
+        files=files,
+        tp=chosen.tp,
+        context_length=chosen.context_length,
+        mem_fraction_static=chosen.mem_fraction_static,
+        kv_cache_dtype=intent.kv_cache_dtype,
+        kv_pool_tokens=chosen.kv_pool_tokens,
+        memory=chosen.memory,
+        listen=intent.listen,
+        port=intent.port,
+        arguments=_arguments(intent, catalog, chosen, style, version),
+        environment=_environment(intent, catalog, style),
+        home=intent.home,
+        health_deadline_s=intent.health_deadline_s or model.health_deadline_s,
+        disk_needed_gib=_disk_needed_gib(intent, catalog, image),
+        memory_needed_gib=model.host_memory_gib,
+        smoke_workload=gpu.smoke_workload,
+    )
+    return plan.model_copy(update={"notes": notes(plan, catalog, demand)})
+
+
+def _demand(intent: HostIntent, catalog: Catalog) -> Demand:
+    version = intent.sglang_version or catalog.runtimes.sglang[intent.accelerator]
+    return Demand(
+        model=catalog.model(intent.model),
+        gpu=catalog.gpu(intent.hardware),
+        gpu_count=intent.gpu_count,
+        engine=catalog.engine(version),
+        rules=catalog.engines.memory,
+        tp=intent.tensor_parallel,
+        context_length=intent.context_length,
+        mem_fraction_static=intent.mem_fraction_static,
+        max_total_tokens=intent.max_total_tokens,
+        kv_cache_dtype=intent.kv_cache_dtype,
+    )
+
+
+def _fit(demand: Demand, intent: HostIntent, catalog: Catalog) -> Fit:
+    if intent.accelerator == "cpu":
+        native = catalog.native("cpu")
+        return fit_cpu(demand, native.max_total_tokens if native else demand.model.maximum_context_length)
+    return fit(demand, tuple(catalog.models.values()))
+
+
+def _image(intent: HostIntent, catalog: Catalog, driver: str) -> Image | None:
+    """Return the preferred image whose driver floor the host meets; the preferred one where nothing is known."""
+    if intent.runtime == "native":
+        return None
+    images = [catalog.image(name) for name in catalog.gpu(intent.hardware).images]
+    able = [image for image in images if not driver or _release(driver) >= _release(image.driver_minimum)]
+    return (able or images)[0]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return a version's leading numbers, to compare: '580.65.06' is (580, 65, 6)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _choice(image: Image, version: str) -> ImageChoice:
+    reference, digest = f"{image.repository}:{image.tag.format(sglang=version)}", image.digests.get(version)
+    pinned = f"{reference}@{digest}" if digest else reference
+    return ImageChoice(name=image.name, base=image.base, reference=pinned, digest=digest)
+
+
+def _driver_minimum(intent: HostIntent, catalog: Catalog, image: Image | None) -> str:
+    names = catalog.gpu(intent.hardware).images
+    source = image or (catalog.image(names[0]) if names else None)
+    return source.driver_minimum if source else ""
+
+
+def _native(intent: HostIntent, catalog: Catalog) -> NativeEnvironment | None:
+    return catalog.native(intent.accelerator) if intent.runtime == "native" else None
+
+
+def _engine_environment(intent: HostIntent, catalog: Catalog, sources: Sources) -> EngineEnvironment | None:
+    """Name the native environment; a site's own requirements pin torch themselves."""
+    if intent.runtime != "native":
+        return None
+    name, known = requirements_file(intent, catalog), _native(intent, catalog)
+    own = bool(intent.engine_requirements) or known is None
+    torch, index = ("", "") if own or known is None else (known.torch, known.torch_index)
+    digest = environment_digest(sources.requirements[name], torch, intent.python, sources.shims)
+    return EngineEnvironment(requirements=name, digest=digest, torch=torch, torch_index=index)
+
+
+def _files(model: Model) -> ModelFiles:
+    mark = model.revision or "main"
+    if model.recipe:
+        recipe = json.dumps(model.recipe, sort_keys=True)
+        mark = hashlib.sha256(recipe.encode()).hexdigest()[:RECIPE_DIGITS]
+    return ModelFiles(
+        source=model.source,
+        repository=model.repository,
+        revision=model.revision,
+        directory=f"{model.name}-{mark}",
+        recipe=model.recipe,
+        exclude=model.exclude,
+    )
+
+
+def _arguments(intent: HostIntent, catalog: Catalog, chosen: Fit, style: Style, version: str) -> tuple[str, ...]:
+    """Write SGLang's arguments; raises PlanError for one that the planned version does not have."""
+    model, native = catalog.model(intent.model), _native(intent, catalog)
+    local = style.local_files or model.source == "generated"
+    launch = Launch(
+        model_path=str(HostLayout.of(intent.home).model(_files(model).directory)) if local else model.repository,
+        served_model_name=model.served_model_name,
+        listen=intent.listen,
+        port=intent.port,
+        context_length=chosen.context_length,
+        tp=chosen.tp,
+        mem_fraction_static=chosen.mem_fraction_static,
+        max_total_tokens=chosen.kv_pool_tokens if intent.accelerator == "cpu" else intent.max_total_tokens,
+        kv_cache_dtype=intent.kv_cache_dtype,
+        load_format=intent.load_format,
+        tool_call_parser=model.tool_call_parser if style.tool_calling else "",
+        extra=native.arguments if native else (),
+    )
+    words = arguments(launch)
+    unknown = unknown_flags(words, catalog.engines, version)
+    if unknown:
+        found = [f"SGLang {version} has no {flag}; take another fleet_sglang_version" for flag in unknown]
+        raise PlanError([f"{intent.name}: {problem}" for problem in found], fix=FIX, host=intent.name)
+    return words
+
+
+def _environment(intent: HostIntent, catalog: Catalog, style: Style) -> dict[str, str]:
+    native = _native(intent, catalog)
+    local = style.local_files or catalog.model(intent.model).source == "generated"
+    return environment(OFFLINE if local else {}, native.environment if native else {}, intent.environment)
+
+
+def _disk_needed_gib(intent: HostIntent, catalog: Catalog, image: Image | None) -> float:
+    """Room for the model's files and for the image or environment, GiB."""
+    runtime = image or _native(intent, catalog)
+    return round(catalog.model(intent.model).files_gib + (runtime.disk_gib if runtime else 0.0), 2)
