@@ -71,11 +71,11 @@ def hold(
     try:
         with _released_on_interrupt(shell, layout, run_id):
             held = _acquired(shell, layout, owner, clock() + wait_s, clock, sleep, on_wait)
-        with _beating(open, layout, held, heartbeat_s, clock):
-            try:
+        try:
+            with _beating(open, layout, held, heartbeat_s, clock):
                 yield held
-            finally:
-                _give_back(shell, layout, run_id)
+        finally:  # after the last beat: one that finds the lock gone would call it lost
+            _give_back(shell, layout, run_id)
         if held.lost:
             raise LockedError(
                 f"{shell.host}: {held.lost_reason}",
