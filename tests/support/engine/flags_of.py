@@ -53,7 +53,7 @@ def flag_of(action: argparse.Action) -> Flag:
     if action.type is int or action.type is float:
         flag["type"] = action.type.__name__
     if action.choices:
-        flag["choices"] = [choice for choice in action.choices if choice is not None]
+        flag["choices"] = sorted((choice for choice in action.choices if choice is not None), key=str)  # some are sets
     if isinstance(action.default, bool | int | str) or (
         isinstance(action.default, float) and math.isfinite(action.default)
     ):
