@@ -86,11 +86,8 @@ def fit_cpu(demand: Demand, max_total_tokens: int) -> Fit:
     pool = demand.max_total_tokens or max_total_tokens
     context = demand.context_length or min(demand.model.default_context_length, pool)
     found = _impossible(replace(demand, gpu_count=demand.tp or 1))
-    if context > pool:
-        found.append(
-            f"context length {context} is longer than the KV pool of {pool} tokens;"
-            f" set fleet_max_total_tokens to {context} or more, or use at most {pool}"
-        )
+    if context > pool and not demand.max_total_tokens:
+        found.append(_short_pool(pool, context))
     if found:
         raise PlanError(found)
     return Fit(demand.tp or 1, context, None, pool, None)
@@ -157,7 +154,13 @@ def _impossible(demand: Demand) -> list[str]:
         )
     elif demand.tp and demand.tp > demand.gpu_count >= 1:
         found.append(f"tp {demand.tp} needs {demand.tp} GPUs and the host has {demand.gpu_count}; use a smaller tp")
+    if demand.max_total_tokens and demand.max_total_tokens < demand.needed_tokens:
+        found.append(_short_pool(demand.max_total_tokens, demand.needed_tokens))
     return found
+
+
+def _short_pool(pool: int, needed: int) -> str:
+    return f"a KV pool of {pool} tokens holds no request of {needed}; set fleet_max_total_tokens to {needed} or more"
 
 
 def _refusal(demand: Demand, tp: int, others: Sequence[Model]) -> str:
@@ -188,7 +191,12 @@ def _sum(demand: Demand, tp: int) -> str:
 
 def _nearest(demand: Demand, tp: int, others: Sequence[Model]) -> str:
     """Name the nearest choices that fit: more GPUs, a shorter context, another model."""
-    choices = [*_more_gpus(demand, tp), *_shorter_context(demand, tp), *_other_model(demand, others)]
+    choices = [
+        *_more_gpus(demand, tp),
+        *_below_cookbook(demand, tp),
+        *_shorter_context(demand, tp),
+        *_other_model(demand, others),
+    ]
     return f"What fits: {'; '.join(choices)}" if choices else "Nothing of the catalog fits: take GPUs with more memory"
 
 
@@ -199,6 +207,11 @@ def _more_gpus(demand: Demand, tp: int) -> list[str]:
             owned = more <= demand.gpu_count
             return [f"fleet_tensor_parallel: {more}" if owned else f"{more} GPUs (tp {more})"]
     return []
+
+
+def _below_cookbook(demand: Demand, tp: int) -> list[str]:
+    fits = pool_at(demand, tp) >= demand.needed_tokens
+    return [f"fleet_tensor_parallel: {tp} (by the memory formula)"] if tp < demand.tp_floor and fits else []
 
 
 def _shorter_context(demand: Demand, tp: int) -> list[str]:

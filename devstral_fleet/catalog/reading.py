@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,44 +145,40 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Nod
 
 def _check(catalog: Catalog, directory: Path) -> None:
     """Compare the files with each other."""
+    gpus, models = directory / "gpus.yml", directory / "models.yml"
+    baselines, images = directory / "baselines", directory / "images.yml"
     problems = [
-        *_unknown(directory / "gpus.yml", "image", catalog.images, {g.name: g.images for g in catalog.gpus.values()}),
+        *_unknown(gpus, "image", catalog.images, [(g.name, n) for g in catalog.gpus.values() for n in g.images]),
+        *_unknown(gpus, "workload", catalog.workloads, [(g.name, g.smoke_workload) for g in catalog.gpus.values()]),
         *_unknown(
-            directory / "gpus.yml",
-            "workload",
-            catalog.workloads,
-            {gpu.name: (gpu.smoke_workload,) for gpu in catalog.gpus.values()},
+            models, "GPU", catalog.gpus, [(m.name, g) for m in catalog.models.values() for g in m.tensor_parallel]
         ),
-        *_unknown(
-            directory / "models.yml",
-            "GPU",
-            catalog.gpus,
-            {model.name: tuple(model.tensor_parallel) for model in catalog.models.values()},
-        ),
-        *_unknown(directory / "baselines", "model", catalog.models, {b.name: (b.model,) for b in catalog.baselines}),
-        *_unknown(
-            directory / "baselines", "workload", catalog.workloads, {b.name: (b.workload,) for b in catalog.baselines}
-        ),
-        *[
-            f"{directory / 'images.yml'}: sglang.{accelerator}: version {version} is not in engines.yml"
-            for accelerator, version in catalog.runtimes.sglang.items()
-            if catalog.engines.version(version) is None
-        ],
-        *[
-            f"{directory / 'models.yml'}: {model.name}.tensor_parallel.{gpu}: {tp} does not divide its attention heads"
-            for model in catalog.models.values()
-            for gpu, tp in model.tensor_parallel.items()
-            if not model.divides(tp)
-        ],
+        *_unknown(baselines, "model", catalog.models, [(row.name, row.model) for row in catalog.baselines]),
+        *_unknown(baselines, "workload", catalog.workloads, [(row.name, row.workload) for row in catalog.baselines]),
+        *_unversioned(images, catalog),
+        *_indivisible(models, catalog),
     ]
     if problems:
         raise CatalogError(problems[0], fix="make the files agree", evidence=problems if len(problems) > 1 else ())
 
 
-def _unknown(path: Path, kind: str, known: Mapping[str, object], named: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _unknown(path: Path, kind: str, known: Container[str], named: Iterable[tuple[str, str]]) -> list[str]:
+    found = {(owner, name): None for owner, name in named if name not in known}
+    return [f"{path}: {owner}: {kind} '{name}' is not in the catalog" for owner, name in found]
+
+
+def _unversioned(path: Path, catalog: Catalog) -> list[str]:
     return [
-        f"{path}: {owner}: {kind} '{name}' is not in the catalog"
-        for owner, names in named.items()
-        for name in names
-        if name not in known
+        f"{path}: sglang.{accelerator}: version {version} is not in engines.yml"
+        for accelerator, version in catalog.runtimes.sglang.items()
+        if catalog.engines.version(version) is None
+    ]
+
+
+def _indivisible(path: Path, catalog: Catalog) -> list[str]:
+    return [
+        f"{path}: {model.name}.tensor_parallel.{gpu}: {tp} does not divide its attention heads"
+        for model in catalog.models.values()
+        for gpu, tp in model.tensor_parallel.items()
+        if not model.divides(tp)
     ]

@@ -1,0 +1,182 @@
+"""docs/catalog.md, made from the catalog: `python -m tests.golden.update` writes it, a test compares it."""
+
+from collections.abc import Iterable, Sequence
+
+from devstral_fleet.catalog.lookup import Catalog
+from devstral_fleet.catalog.schema import Baseline, Gpu, Model
+
+INTRODUCTION = """\
+# The catalog
+
+Made from `devstral_fleet/catalog/*.yml` and `baselines/*.json`; do not edit. Write it again with
+`.venv/bin/python -m tests.golden.update`. What a plan makes of it: `.venv/bin/invoke plan --host local`.
+"""
+SHOWN = ("output_throughput", "median_ttft_ms", "median_tpot_ms", "median_itl_ms")
+
+
+def catalog_markdown(catalog: Catalog) -> str:
+    """Return the page's text."""
+    sections = (
+        ("Models", _models(catalog.models.values())),
+        ("Accelerators", _gpus(catalog.gpus.values())),
+        ("Images", _images(catalog)),
+        ("Native environments", _native(catalog)),
+        ("SGLang versions", _versions(catalog)),
+        ("Flags that not every version has", _flags(catalog)),
+        ("Workloads", _workloads(catalog)),
+        ("Baselines", _baselines(catalog.baselines)),
+        ("Accuracy", _accuracy(catalog)),
+    )
+    return INTRODUCTION + "".join(f"\n## {title}\n\n{text}" for title, text in sections)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def _models(models: Iterable[Model]) -> str:
+    head = ("name", "repository", "precision", "weights GiB", "context tokens", "KV bytes/token", "tp", "licence")
+    return _table(
+        head,
+        [
+            (
+                f"`{model.name}`",
+                f"`{model.repository}`",
+                model.precision,
+                f"{model.weights_gib:g}",
+                f"{model.default_context_length} (at least {model.minimum_context_length}, at most"
+                f" {model.maximum_context_length})",
+                model.kv_bytes_per_token(1, 2),
+                ", ".join(f"{gpu} {tp}" for gpu, tp in model.tensor_parallel.items()) or "1",
+                model.licence,
+            )
+            for model in models
+        ],
+    )
+
+
+def _gpus(gpus: Iterable[Gpu]) -> str:
+    return _table(
+        ("name", "accelerator", "memory MiB", "architecture", "FP8", "attention", "images"),
+        [
+            (
+                f"`{gpu.name}`",
+                gpu.accelerator,
+                gpu.memory_mib or "-",
+                gpu.architecture,
+                gpu.fp8,
+                gpu.attention_backend,
+                ", ".join(gpu.images) or "-",
+            )
+            for gpu in gpus
+        ],
+    )
+
+
+def _images(catalog: Catalog) -> str:
+    return _table(
+        ("name", "reference", "pinned", "driver at least", "disk GiB"),
+        [
+            (
+                f"`{image.name}`",
+                f"`{image.repository}:{image.tag.format(sglang=catalog.runtimes.sglang[image.accelerator])}`",
+                image.digests.get(catalog.runtimes.sglang[image.accelerator], "no"),
+                image.driver_minimum,
+                f"{image.disk_gib:g}",
+            )
+            for image in catalog.images.values()
+        ],
+    )
+
+
+def _native(catalog: Catalog) -> str:
+    return _table(
+        ("accelerator", "requirements", "torch", "KV pool tokens", "disk GiB"),
+        [
+            (name, f"`{each.requirements}`", f"`{each.torch}`", each.max_total_tokens, f"{each.disk_gib:g}")
+            for name, each in catalog.runtimes.native.items()
+        ],
+    )
+
+
+def _versions(catalog: Catalog) -> str:
+    used = catalog.runtimes.sglang
+    return _table(
+        ("SGLang", "transformers", "Python at least", "used for"),
+        [
+            (
+                version.version,
+                version.transformers,
+                version.python_minimum,
+                ", ".join(name for name, chosen in used.items() if chosen == version.version) or "-",
+            )
+            for version in catalog.engines.versions
+        ],
+    )
+
+
+def _flags(catalog: Catalog) -> str:
+    return _table(
+        ("flag", "from", "to"),
+        [
+            (f"`{flag}`", span.since or "the first", span.until or "the last")
+            for flag, span in catalog.engines.flags.items()
+            if span.since or span.until
+        ],
+    )
+
+
+def _workloads(catalog: Catalog) -> str:
+    return _table(
+        ("name", "lengths in/out", "concurrency x prompts", "tokens in/out", "deploy runs it"),
+        [
+            (
+                f"`{workload.name}`",
+                f"{workload.input_tokens}/{workload.output_tokens}",
+                f"{point.concurrency} x {point.num_prompts}",
+                f"{point.total_input_tokens}/{point.total_output_tokens}",
+                f"{workload.smoke_repeats} times" if point == workload.smoke_point else "-",
+            )
+            for workload in catalog.workloads.values()
+            for point in workload.points
+        ],
+    )
+
+
+def _baselines(rows: Iterable[Baseline]) -> str:
+    return _table(
+        ("name", "hardware", "GPUs", "model", "workload", "concurrency", *SHOWN, "judges by", "source"),
+        [
+            (
+                f"`{row.name}`",
+                row.hardware,
+                row.gpu_count,
+                row.model,
+                row.workload,
+                row.concurrency,
+                *(f"{row.metrics[name]:.2f}" for name in SHOWN),
+                f"contaminated: only {', '.join(row.judged_metrics)}" if row.contaminated else "all",
+                row.provenance,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _accuracy(catalog: Catalog) -> str:
+    return _table(
+        ("name", "hardware", "model", "benchmark", "questions", "accuracy", "invalid"),
+        [
+            (
+                f"`{row.name}`",
+                row.hardware,
+                row.model,
+                f"{row.benchmark}, {row.num_shots} shots",
+                row.num_questions,
+                row.accuracy,
+                row.invalid,
+            )
+            for row in catalog.accuracy_baselines
+        ],
+    )

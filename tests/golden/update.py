@@ -1,0 +1,86 @@
+"""What the golden files hold, and the program that writes them: `python -m tests.golden.update`."""
+
+import json
+from pathlib import Path
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet import launch
+from devstral_fleet.catalog import Catalog
+from devstral_fleet.catalog.markdown import catalog_markdown
+from devstral_fleet.errors import ConfigurationError, PlanError
+from devstral_fleet.intent import Connection, HostIntent
+from devstral_fleet.resolve import Sources, resolve
+
+HERE = Path(__file__).parent
+CATALOG_PAGE = HERE.parent.parent / "docs" / "catalog.md"
+HUB_MODELS = ("devstral-small-2", "devstral-2")
+FORM_PLANS = (("h100", "devstral-2"), ("mi300x", "devstral-small-2"), ("cpu", "devstral-tiny"))
+HOST_GPUS = 8
+
+
+def cookbook_lines(catalog: Catalog) -> dict[str, str]:
+    """{file name: text} of the cookbook's lines."""
+    return {
+        f"cookbook/{gpu}-{model}{'-tools' if tools else ''}.txt": launch.cookbook(gpu, model, tools, catalog=catalog)
+        + "\n"
+        for model in HUB_MODELS
+        for gpu in catalog.model(model).tensor_parallel
+        for tools in (False, True)
+    }
+
+
+def plans(catalog: Catalog) -> dict[str, str]:
+    """{file name: text} of the plans of hosts with eight GPUs."""
+    pairs = [(gpu.name, model) for gpu in catalog.gpus.values() for model in HUB_MODELS if gpu.accelerator != "cpu"]
+    return {f"plans/{gpu}-{model}.json": plan_text(catalog, gpu, model) for gpu, model in pairs}
+
+
+def plan_text(catalog: Catalog, gpu: str, model: str) -> str:
+    intent = HostIntent(
+        name="gpu01",
+        connection=Connection(kind="ssh", address="192.0.2.1"),
+        accelerator=catalog.gpu(gpu).accelerator,
+        hardware=gpu,
+        gpu_count=HOST_GPUS,
+        model=model,
+    )
+    try:
+        return resolve(intent, catalog, Sources()).model_dump_json(indent=1) + "\n"
+    except PlanError as error:
+        return json.dumps({"problems": error.problems}, indent=1) + "\n"
+
+
+def forms(catalog: Catalog) -> dict[str, str]:
+    """{file name: text} of the forms of plans without a host."""
+    texts = {}
+    for gpu, model in FORM_PLANS:
+        plan = launch.generate(catalog, gpu, model, True)
+        for form in launch.FORMS:
+            try:
+                texts[f"forms/{gpu}.{form}"] = launch.write(plan, form).rstrip("\n") + "\n"
+            except ConfigurationError as error:
+                texts[f"forms/{gpu}.{form}"] = f"{error.message}\n{error.fix}\n"
+    return texts
+
+
+def every_file() -> dict[Path, str]:
+    """Every golden file and the catalog's page, with the text they should have."""
+    catalog = catalogs.load()
+    texts = {**cookbook_lines(catalog), **plans(catalog), **forms(catalog)}
+    return {**{HERE / name: text for name, text in texts.items()}, CATALOG_PAGE: catalog_markdown(catalog)}
+
+
+def main() -> None:
+    """Write every file, and remove golden files that nothing makes any more."""
+    wanted = every_file()
+    for folder in ("cookbook", "plans", "forms"):
+        for path in (HERE / folder).glob("*"):
+            if path not in wanted:
+                path.unlink()
+    for path, text in wanted.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The shipped catalog says what its sources say, and is found by name."""
+
+import pytest
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet.catalog.schema import Workload, WorkloadPoint
+from devstral_fleet.errors import ConfigurationError
+from tests.support.legacy_random import LegacyRandom
+
+CATALOG = catalogs.load()
+EVERY_GPU = [
+    "rtx-4090",
+    "rtx-5090",
+    "l40s",
+    "a100-40",
+    "a100-80",
+    "h100",
+    "rtx-pro-6000",
+    "h200",
+    "b200",
+    "mi300x",
+    "mi325x",
+    "mi350x",
+    "mi355x",
+    "cpu",
+]
+COOKBOOK = {
+    "devstral-small-2": {"h100": 1, "h200": 1, "b200": 1, "mi300x": 1, "mi325x": 1, "mi355x": 1},
+    "devstral-2": {"h100": 4, "h200": 2, "b200": 2, "mi300x": 2, "mi325x": 2, "mi355x": 2},
+}
+POINTS = [(workload, point) for workload in CATALOG.workloads.values() for point in workload.points]
+
+
+def test_models_and_accelerators() -> None:
+    assert set(CATALOG.models) == {"devstral-small-2", "devstral-2", "devstral-tiny"}
+    assert list(CATALOG.gpus) == EVERY_GPU
+
+
+@pytest.mark.parametrize("model", COOKBOOK)
+def test_tensor_parallelism_is_the_cookbooks(model: str) -> None:
+    assert CATALOG.model(model).tensor_parallel == COOKBOOK[model]
+
+
+@pytest.mark.parametrize(("model", "tp", "expected"), [
+    ("devstral-small-2", 1, 163_840),
+    ("devstral-small-2", 4, 40_960),
+    ("devstral-2", 1, 360_448),
+    ("devstral-2", 8, 45_056),
+    ("devstral-2", 16, 45_056),
+    ("devstral-tiny", 1, 512),
+])  # fmt: skip
+def test_kv_bytes_per_token(model: str, tp: int, expected: int) -> None:
+    assert CATALOG.model(model).kv_bytes_per_token(tp, 2) == expected
+    assert CATALOG.model(model).kv_bytes_per_token(tp, 1) == expected // 2
+
+
+@pytest.mark.parametrize("model", ["devstral-small-2", "devstral-2"])
+def test_only_powers_of_two_divide_the_heads(model: str) -> None:
+    assert [tp for tp in range(1, 17) if CATALOG.model(model).divides(tp)] == [1, 2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(("workload", "point"), POINTS, ids=lambda value: str(getattr(value, "name", "")))
+def test_totals_are_what_the_seed_draws(workload: Workload, point: WorkloadPoint) -> None:
+    draw = LegacyRandom(workload.seed)
+    inputs = draw.integers(1, workload.input_tokens, point.num_prompts)
+    outputs = draw.integers(1, workload.output_tokens, point.num_prompts)
+    assert (sum(inputs), sum(outputs)) == (point.total_input_tokens, point.total_output_tokens)
+
+
+def test_the_chat_workload_is_the_cookbooks() -> None:
+    chat = CATALOG.workload("chat")
+    assert (chat.input_tokens, chat.output_tokens, chat.seed, chat.range_ratio) == (1000, 1000, 1, 0.0)
+    assert [(p.concurrency, p.num_prompts, p.total_input_tokens, p.total_output_tokens) for p in chat.points] == [
+        (1, 10, 6101, 4220),
+        (16, 80, 39668, 40805),
+        (100, 500, 249831, 252662),
+    ]
+
+
+def test_the_seeds_numbers_are_baselines_of_unspecified_hardware() -> None:
+    rows = {row.concurrency: row for row in CATALOG.baselines if row.name == "amd-unspecified-tp8"}
+    assert {c: row.metrics["output_throughput"] for c, row in rows.items()} == {1: 44.75, 16: 783.13, 100: 2176.6}
+    assert {c: row.metrics["mean_tpot_ms"] for c, row in rows.items()} == {1: 12.28, 16: 17.32, 100: 42.42}
+    assert {row.hardware for row in rows.values()}.isdisjoint(CATALOG.gpus)
+
+
+def test_of_the_contaminated_row_only_three_medians_count() -> None:
+    (row,) = [row for row in CATALOG.baselines if row.contaminated]
+    judged = [metric for metric in row.metrics if row.judges(metric)]
+    assert (row.name, row.concurrency) == ("amd-unspecified-tp8", 1)
+    assert sorted(judged) == ["median_itl_ms", "median_tpot_ms", "median_ttft_ms"]
+
+
+def test_the_measured_rows_judge_one_h100() -> None:
+    for concurrency, throughput in ((1, 96.46), (16, 1067.67), (100, 3807.53)):
+        row = CATALOG.baseline_for("h100", 1, "devstral-small-2", "chat", concurrency)
+        assert row is not None
+        assert row.metrics["output_throughput"] == pytest.approx(throughput, abs=0.01)
+        assert row.judges("output_throughput")
+
+
+@pytest.mark.parametrize("question", [
+    ("h100", 2, "devstral-small-2", "chat", 16),
+    ("h200", 1, "devstral-small-2", "chat", 16),
+    ("h100", 1, "devstral-2", "chat", 16),
+    ("h100", 1, "devstral-small-2", "reasoning", 16),
+    ("h100", 1, "devstral-small-2", "chat", 8),
+    ("mi300x", 8, "devstral-2", "chat", 16),
+])  # fmt: skip
+def test_another_hardware_count_model_workload_or_load_has_no_baseline(
+    question: tuple[str, int, str, str, int],
+) -> None:
+    assert CATALOG.baseline_for(*question) is None
+
+
+def test_other_hardware_is_a_reference_line() -> None:
+    rows = CATALOG.reference_rows("devstral-2", "chat", hardware="mi300x")
+    assert [row.concurrency for row in rows] == [1, 16, 100]
+    assert not CATALOG.reference_rows("devstral-small-2", "chat", hardware="h100")
+
+
+def test_accuracy_is_the_cookbooks() -> None:
+    (row,) = CATALOG.accuracy_baselines
+    assert (row.model, row.accuracy, row.num_shots, row.num_questions) == ("devstral-2", 0.922, 8, 1316)
+
+
+def test_tolerances() -> None:
+    assert (CATALOG.tolerance_percent("nvidia"), CATALOG.tolerance_percent("cpu")) == (5.0, 40.0)
+
+
+@pytest.mark.parametrize(("lookup", "name", "said"), [
+    (CATALOG.model, "devstral-small", "did you mean devstral-small-2"),
+    (CATALOG.gpu, "H100", "did you mean h100"),
+    (CATALOG.gpu, "rtx4090", "did you mean rtx-4090"),
+    (CATALOG.workload, "summarisation", "did you mean summarization?"),
+    (CATALOG.image, "cuda14", "did you mean cuda1"),
+    (CATALOG.engine, "0.5.6", "oldest first: 0.5.10.post1"),
+    (CATALOG.gpu, "zx81", "known: a100-40"),
+])  # fmt: skip
+def test_an_unknown_name_gets_the_nearest(lookup: object, name: str, said: str) -> None:
+    assert callable(lookup)
+    with pytest.raises(ConfigurationError) as caught:
+        lookup(name)
+    assert name in caught.value.message
+    assert said in caught.value.fix
+
+
+@pytest.mark.parametrize(("version", "flag", "accepted"), [
+    ("0.5.18", "--cuda-graph-max-bs", True),
+    ("0.5.20", "--cuda-graph-max-bs", False),
+    ("0.5.20", "--cuda-graph-max-bs-decode", True),
+    ("0.5.13.post1", "--cuda-graph-max-bs-decode", False),
+    ("0.5.10.post1", "--context-length", True),
+    ("0.5.20", "--no-such-flag", False),
+    ("9.9.9", "--context-length", False),
+])  # fmt: skip
+def test_flags_by_version(version: str, flag: str, accepted: bool) -> None:
+    assert CATALOG.engines.accepts(version, flag) is accepted
