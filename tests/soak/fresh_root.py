@@ -1,18 +1,22 @@
 """The proof of the README on a clean machine: a fresh Debian root with nothing but the five packages.
 
 `python -m tests.soak.fresh_root bookworm` makes the root once (.cache/roots), then runs `in-bookworm.sh` in a fresh
-copy of it. Needs root, mmdebstrap and Debian's archive keys. What this machine's pip, apt and TLS are configured with
+copy of it, in a network namespace of its own: its ports are not this machine's. Needs root, the packages mmdebstrap,
+iproute2 and slirp4netns, and Debian's archive keys. What this machine's pip, apt and TLS are configured with
 is read from them at run time and given to the root; none of it is written in the project.
 """
 
 import os
 import re
+import secrets
 import shutil
 import ssl
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from configparser import ConfigParser
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -91,6 +95,26 @@ def write_sources(srv: Path) -> None:
         shutil.copy(script, srv)
 
 
+@contextmanager
+def network() -> Iterator[str]:
+    """Make a network namespace whose way out is this machine's, give its name, and take it away again."""
+    name = f"fleet-{secrets.token_hex(3)}"
+    output("ip", "netns", "add", name)
+    reader, writer = os.pipe()
+    argv = ["slirp4netns", "--configure", "--netns-type=path", f"--ready-fd={writer}", f"/run/netns/{name}", "tap0"]
+    way_out = subprocess.Popen(argv, pass_fds=[writer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    try:
+        if not os.read(reader, 1):
+            raise RuntimeError("slirp4netns ended before the network was ready")
+        yield name
+    finally:
+        os.close(reader)
+        way_out.terminate()
+        way_out.wait()
+        output("ip", "netns", "del", name)
+
+
 def prove(suite: str) -> int:
     """Run a suite's script in a fresh root and return its exit status; its words go to this process's output."""
     root = base(suite)
@@ -99,10 +123,11 @@ def prove(suite: str) -> int:
     try:
         write_configuration(work / "etc", configuration)
         write_sources(work / "srv")
-        namespace = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         enter = ["bash", str(HERE / "enter-root.sh"), str(root), str(work), f"in-{suite}.sh"]
-        argv = [*namespace, *enter, *map(str, folders(configuration))]
-        return subprocess.run(argv, stdin=subprocess.DEVNULL).returncode
+        with network() as name:
+            namespaces = ["ip", "netns", "exec", name, "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+            argv = [*namespaces, *enter, *map(str, folders(configuration))]
+            return subprocess.run(argv, stdin=subprocess.DEVNULL).returncode
     finally:
         shutil.rmtree(work)
 
