@@ -37,7 +37,8 @@ class TaskStarted:
 
 @dataclass(frozen=True)
 class TaskFinished:
-    """A task ended on one host. `reason` says why it failed; `lines` and `diff` show what it changed."""
+    """A task ended on one host. `reason` says why it failed; `diff` shows what it changed: text before and after, or
+    the lines of a role's own script, one for each change."""
 
     host: str
     role: str
@@ -45,7 +46,6 @@ class TaskFinished:
     state: TaskState
     duration_s: float
     reason: str = ""
-    lines: tuple[str, ...] = ()
     diff: str = ""
 
 
@@ -164,8 +164,7 @@ def _finished(host: str, result: Mapping[str, Any], task: Mapping[str, Any], sta
         state=state,
         duration_s=_seconds(task["duration"]),
         reason=reason_of(result) if state in ("failed", "unreachable") else "",
-        lines=_changes(result) if state == "changed" else (),
-        diff=_diff(result.get("diff")) if state == "changed" else "",
+        diff=_changes(result) if state == "changed" else "",
     )
 
 
@@ -183,8 +182,11 @@ def reason_of(result: Mapping[str, Any]) -> str:
     return str(result.get("msg", "no reason was given")).strip()
 
 
-def _changes(result: Mapping[str, Any]) -> tuple[str, ...]:
-    return () if "censored" in result else tuple(map(str, result.get("stdout_lines", ())))
+def _changes(result: Mapping[str, Any]) -> str:
+    if "censored" in result:
+        return ""
+    lines = [f"{line}\n" for line in result.get("stdout_lines", ())]
+    return _diff(result.get("diff")) or "".join(lines)
 
 
 def _diff(diff: object) -> str:

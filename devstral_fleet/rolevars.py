@@ -199,6 +199,12 @@ def _engine_python(layout: HostLayout, environment: EngineEnvironment) -> str:
 
 
 def _created(release: str) -> str:
-    """Return the time in a release id as ISO 8601: equal ids write equal files, whenever the deploy is repeated."""
-    stamp = datetime.strptime(release.partition("-")[0], TIME_FORMAT).replace(tzinfo=UTC)
+    """Return the time in a release id as ISO 8601: equal ids write equal files, whenever the deploy is repeated.
+
+    '' for what is no release id; stopping a host that serves nothing names none.
+    """
+    try:
+        stamp = datetime.strptime(release.partition("-")[0], TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return ""
     return stamp.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
 
+MODEL_DIRECTORY = "devstral-tiny-1"
 TINY_RECIPE: dict[str, int | str] = {
     "arch": "mistral3",
     "vocab": 512,
@@ -32,15 +33,15 @@ def native_plan(home: Path, requirements: Path, port: int, **changes: object) ->
         repository=name,
         served_model_name=name,
         runtime="native",
-        sglang_version="1",
-        transformers_minimum="5",
+        sglang_version="recorded",
+        transformers_minimum="5.0.0rc0",
         driver_minimum="",
         image=None,
         engine_environment=EngineEnvironment(
             requirements=str(requirements), digest=digest, torch="", torch_index="https://index.invalid"
         ),
         files=ModelFiles(
-            source="generated", repository=name, revision=None, directory="devstral-tiny-1", recipe=TINY_RECIPE
+            source="generated", repository=name, revision=None, directory=MODEL_DIRECTORY, recipe=TINY_RECIPE
         ),
         tp=1,
         context_length=8192,
@@ -50,7 +51,10 @@ def native_plan(home: Path, requirements: Path, port: int, **changes: object) ->
         memory=None,
         listen="127.0.0.1",
         port=port,
-        arguments=("--served-model-name", name, "--host", "127.0.0.1", "--port", str(port)),
+        arguments=(
+            *("--model-path", str(home / "models" / MODEL_DIRECTORY), "--served-model-name", name, "--device", "cpu"),
+            *("--host", "127.0.0.1", "--port", str(port), "--context-length", "8192", "--max-total-tokens", "8192"),
+        ),
         environment={"HF_HUB_OFFLINE": "1"},
         home=str(home),
         health_deadline_s=30,

@@ -30,15 +30,9 @@ def problems(versions, torch, transformers_minimum):
             yield f"torch {versions.get('torch', 'is absent,')} is not the CPU build {torch}"
         for name in sorted(name for name in versions if name.startswith(CUDA)):
             yield f"{name} came along, which only a CUDA build of torch needs"
-    yield from transformers_problems(versions.get("transformers", ""), transformers_minimum, required=bool(torch))
-
-
-def transformers_problems(version, minimum, *, required):
-    """Yield what is wrong with transformers. A site's own engine may do without; one that is there must do."""
-    if not version and required:
-        yield f"transformers is absent; the model needs {minimum} or newer"
-    if version and Version(version) < Version(minimum):
-        yield f"transformers {version} does not know the model; it needs {minimum} or newer"
+    transformers = versions.get("transformers", "")
+    if not transformers or Version(transformers) < Version(transformers_minimum):
+        yield f"transformers {transformers or 'is absent and'} does not know the model; it needs {transformers_minimum}"
 
 
 def main():

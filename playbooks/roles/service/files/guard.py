@@ -128,7 +128,8 @@ def audit(options, reason, obeyed):
         "previous": options.release,
         "reason": said,
     }
-    with (options.home / "audit.jsonl").open("a") as file:
+    descriptor = os.open(str(options.home / "audit.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "w") as file:
         file.write(json.dumps(entry) + "\n")
 
 

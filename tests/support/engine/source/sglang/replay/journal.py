@@ -1,14 +1,19 @@
 """The engine's log: the real one's recorded lines, with this engine's time and process id."""
 
+import json
 import os
 import re
 import sys
 import time
+from pathlib import Path
 
 from sglang.replay.recorded import fill, recorded
 
 STAMP = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\]")
 PID = re.compile(r"(?<=pid=)\d+|(?<=server process \[)\d+")
+ARGUMENTS = "server_args="
+"""The line that holds every argument, the API key among them."""
+ARGUMENTS_LOGGER = "sglang.srt.entrypoints.engine"
 LISTENING = "Uvicorn running on"
 """The line before which nothing answers."""
 
@@ -45,6 +50,8 @@ class Journal:
     def replay(self, lines: list[str]) -> None:
         now = time.strftime("[%Y-%m-%d %H:%M:%S]")
         for line in lines:
+            if ARGUMENTS in line and arguments_are_silenced():
+                continue
             self._write(PID.sub(str(os.getpid()), STAMP.sub(now, fill(line, self.values))))
 
     def _start_lines(self) -> list[str]:
@@ -57,3 +64,12 @@ class Journal:
     def _write(self, line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+def arguments_are_silenced() -> bool:
+    """Tell whether the logging configuration that the real engine would read leaves out the line of arguments."""
+    path = os.environ.get("SGLANG_LOGGING_CONFIG_PATH")
+    if not path:
+        return False
+    loggers = json.loads(Path(path).read_text(encoding="utf-8")).get("loggers", {})
+    return loggers.get(ARGUMENTS_LOGGER, {}).get("level", "INFO") not in ("DEBUG", "INFO")

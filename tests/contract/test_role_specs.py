@@ -1,0 +1,143 @@
+"""Role variables and argument specifications say the same; what is not specified is refused by Ansible itself."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devstral_fleet import lock, rolevars
+from devstral_fleet.errors import PlaybookError
+from devstral_fleet.playbook import PlaybookCommand, run
+from tests.support.plans import native_plan
+from tests.support.tree import ROOT
+
+ROLES = ROOT / "playbooks" / "roles"
+NAMES = sorted(path.name for path in ROLES.iterdir() if (path / "tasks").is_dir())
+Options = Mapping[str, Mapping[str, Any]]
+TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "path": str,
+    "int": int,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+}
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> rolevars.RoleVariables:
+    requirements = tmp_path / "engine.lock"
+    requirements.write_text("sglang\n")
+    return rolevars.role_variables(
+        native_plan(tmp_path / "home", requirements, 30000),
+        release_id="20260101T000000Z-aaaaaaaaaaaa",
+        previous_id="",
+        run_id="run-1",
+        service_manager="supervisor",
+        requirements_path=str(requirements),
+        supervisor_version="1",
+    )
+
+
+def specification(role: str) -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+    specs: Mapping[str, Any] = loaded["argument_specs"]
+    return specs
+
+
+def all_options(options: Options, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, option in options.items():
+        yield f"{path}.{name}", option
+        yield from all_options(option.get("options", {}), f"{path}.{name}")
+
+
+def differences(values: Mapping[str, object], options: Options, path: str) -> Iterator[str]:
+    """Yield each key that only one side has, and each value of another type than specified."""
+    yield from (f"{path}.{name}" for name in values.keys() ^ options.keys())
+    for name in values.keys() & options.keys():
+        value, option = values[name], options[name]
+        if not isinstance(value, TYPES[option["type"]]):
+            yield f"{path}.{name} is no {option['type']}"
+        if "options" in option and isinstance(value, dict):
+            yield from differences(value, option["options"], f"{path}.{name}")
+
+
+def test_every_role_has_variables_and_no_other(variables: rolevars.RoleVariables) -> None:
+    assert sorted(variables) == NAMES
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_variables_are_exactly_what_the_role_specifies(role: str, variables: rolevars.RoleVariables) -> None:
+    for entry in specification(role).values():
+        assert not list(differences({role: variables[role]}, entry["options"], role))
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_specifications_are_typed_required_described_and_without_defaults(role: str) -> None:
+    for entry in specification(role).values():
+        for path, option in all_options(entry["options"], role):
+            assert {"type", "required", "description"} <= option.keys(), path
+            assert option["required"] is True, path
+            assert "default" not in option, path
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_no_role_has_defaults_of_its_own(role: str) -> None:
+    assert not (ROLES / role / "defaults").exists()
+
+
+def test_validate_names_every_role() -> None:
+    [play] = yaml.safe_load((ROOT / "playbooks" / "validate.yml").read_text())
+    assert sorted(play["tasks"][0]["loop"]) == NAMES
+
+
+@pytest.mark.parametrize("path", sorted(ROLES.rglob("*.yml")), ids=lambda path: str(path.relative_to(ROLES)))
+def test_registered_names_carry_their_role(path: Path) -> None:
+    role = path.relative_to(ROLES).parts[0]
+    registered = re.findall(r"^\s*register:\s*(\S+)", path.read_text(), re.MULTILINE)
+    assert all(name.startswith(f"__{role}_") for name in registered)
+
+
+def test_the_guard_and_the_lock_agree_when_a_controller_is_dead() -> None:
+    assert yaml.safe_load((ROLES / "service" / "vars" / "main.yml").read_text())["__service_heartbeat_stale_s"] == (
+        lock.STALE_S
+    )
+
+
+def validate(variables: rolevars.RoleVariables, folder: Path) -> None:
+    """Run validate.yml, which reaches no host, with these variables."""
+    for name, text in rolevars.inventory_files({"nowhere": variables}).items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    command = PlaybookCommand("validate.yml", (folder / "hosts.json",))
+    run(command, log=folder / "log.jsonl", on_event=lambda _event: None).raise_for_failure()
+
+
+def test_ansible_takes_the_variables(variables: rolevars.RoleVariables, tmp_path: Path) -> None:
+    validate(json.loads(json.dumps(variables)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "words"),
+    [
+        ("service", {"colour": "red"}, "colour"),
+        ("service", {"manager": "cron"}, "cron"),
+        ("release", {"arguments": None}, "arguments"),
+    ],
+)
+def test_ansible_refuses_what_is_not_specified(
+    role: str, change: dict[str, object], words: str, variables: rolevars.RoleVariables, tmp_path: Path
+) -> None:
+    variables[role] |= change
+    with pytest.raises(PlaybookError, match=words):
+        validate(variables, tmp_path)
+
+
+def test_a_host_without_variables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlaybookError, match="host_layout"):
+        validate({}, tmp_path)

@@ -1,0 +1,108 @@
+"""Plan → role variables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstral_fleet import rolevars
+from devstral_fleet.errors import PlanError
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment
+from tests.support.plans import native_plan
+
+RELEASE = "20260102T030405Z-0123456789ab"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> DeploymentPlan:
+    requirements = tmp_path / "engine.lock"
+    requirements.write_text("sglang\n")
+    return native_plan(Path("/opt/fleet"), requirements, 30000)
+
+
+def variables(plan: DeploymentPlan, **changes: Any) -> rolevars.RoleVariables:
+    known: dict[str, Any] = {
+        "release_id": RELEASE,
+        "previous_id": "",
+        "run_id": "run-1",
+        "service_manager": "systemd",
+        "requirements_path": "/controller/engine.lock",
+        "supervisor_version": "1",
+    }
+    return rolevars.role_variables(plan, **{**known, **changes})
+
+
+def test_the_manifest_is_the_release_file_that_probes_read(plan: DeploymentPlan) -> None:
+    assert variables(plan)["release"]["manifest"] == {
+        "id": RELEASE,
+        "digest": plan.digest,
+        "created": "2026-01-02T03:04:05Z",
+        "model": "devstral-tiny",
+        "plan": plan.model_dump(mode="json"),
+    }
+
+
+def test_the_manifests_plan_is_the_plan(plan: DeploymentPlan) -> None:
+    manifest = json.loads(json.dumps(variables(plan)["release"]))["manifest"]
+    assert DeploymentPlan.model_validate_json(json.dumps(manifest["plan"])) == plan
+
+
+def test_every_path_comes_from_the_layout(plan: DeploymentPlan) -> None:
+    roles = variables(plan)
+    assert roles["release"]["directory"] == f"/opt/fleet/releases/{RELEASE}"
+    assert roles["release"]["configuration"] == "/opt/fleet/secrets/engine.yml"
+    assert roles["release"]["engine_python"] == f"{roles['engine_environment']['directory']}/bin/python"
+    assert roles["service"]["log"] == "/opt/fleet/log/engine.log"
+    assert roles["audit"]["file"] == "/opt/fleet/audit.jsonl"
+
+
+def test_shims_come_with_our_own_torch_on_a_cpu_alone(plan: DeploymentPlan) -> None:
+    environment = EngineEnvironment(requirements="", digest="d", torch="torch==1+cpu", torch_index="")
+    ours = plan.model_copy(update={"engine_environment": environment})
+    assert variables(ours)["engine_environment"]["shims"] is True
+    assert variables(plan)["engine_environment"]["shims"] is False
+    assert variables(ours.model_copy(update={"accelerator": "nvidia"}))["engine_environment"]["shims"] is False
+
+
+def test_a_model_without_revision_has_an_empty_one(plan: DeploymentPlan) -> None:
+    assert variables(plan)["model_files"]["revision"] == ""
+
+
+def test_the_runtime_that_no_role_serves_is_refused(plan: DeploymentPlan) -> None:
+    container = plan.model_copy(update={"runtime": "container", "engine_environment": None})
+    with pytest.raises(PlanError, match="container runtime has no role") as caught:
+        variables(container)
+    assert caught.value.host == "local"
+
+
+def test_stopping_names_no_release(plan: DeploymentPlan) -> None:
+    manifest = variables(plan, release_id="none")["release"]["manifest"]
+    assert isinstance(manifest, dict)
+    assert manifest["created"] == ""
+
+
+def test_a_unit_name_differs_from_home_to_home() -> None:
+    assert rolevars.unit_name("/opt/fleet") == rolevars.unit_name("/opt/fleet")
+    assert rolevars.unit_name("/opt/fleet") != rolevars.unit_name("/srv/fleet")
+    assert rolevars.unit_name("/opt/fleet").startswith("devstral-fleet-")
+
+
+@pytest.mark.parametrize(
+    ("process_1", "user", "become", "manager"),
+    [
+        ("systemd", "root", False, "systemd"),
+        ("systemd", "ubuntu", True, "systemd"),
+        ("systemd", "ubuntu", False, "supervisor"),
+        ("sh", "root", True, "supervisor"),
+    ],
+)
+def test_who_keeps_the_engine(process_1: str, user: str, become: bool, manager: str) -> None:
+    assert rolevars.manager_for(process_1, user, become=become) == manager
+
+
+def test_the_second_inventory_names_only_planned_hosts(plan: DeploymentPlan) -> None:
+    files = rolevars.inventory_files({"gpu01": variables(plan), "gpu02": variables(plan)})
+    assert sorted(files) == ["host_vars/gpu01.json", "host_vars/gpu02.json", "hosts.json"]
+    assert json.loads(files["hosts.json"]) == {"all": {"children": {"planned": {"hosts": {"gpu01": {}, "gpu02": {}}}}}}
+    assert json.loads(files["host_vars/gpu01.json"]) == json.loads(json.dumps(variables(plan)))
