@@ -15,5 +15,5 @@ make setup
 .venv/bin/invoke --list
 requirements/setup.sh dev
 .venv/bin/python --version
-.venv/bin/python -m pytest tests/lint tests/unit tests/contract </dev/null
+.venv/bin/python -m pytest -m 'not soak and not real_engine' tests/lint tests/unit tests/contract </dev/null
 PERSON
