@@ -1,5 +1,6 @@
 """ansible-playbook: the command as a value, and the one place that runs it."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -35,6 +36,8 @@ __all__ = [
 
 _END_DEADLINE_S = 10.0
 _INTERVAL_S = 0.05
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,15 @@ def _start(argv: tuple[str, ...], cwd: Path, environment: Mapping[str, str], err
             text=True,
             errors="replace",
             start_new_session=True,
+            preexec_fn=_end_with_the_controller,
         )
     except FileNotFoundError as error:
         raise DependencyError(f"{argv[0]} is missing", fix="make setup") from error
+
+
+def _end_with_the_controller() -> None:
+    """Have the kernel end Ansible when we are killed: it would go on without a reader, beside the next deploy."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stream(
