@@ -89,16 +89,7 @@ def role_variables(
     if plan.runtime != "native" or plan.engine_environment is None:
         problem = f"{plan.host}: the {plan.runtime} runtime has no role; set fleet_runtime: native"
         raise PlanError([problem], fix="fleet_runtime: native in the inventory", host=plan.host)
-    layout = HostLayout.of(plan.home)
-    return {
-        "host_layout": _host_layout(layout, context),
-        "engine_environment": _engine_environment(layout, plan, plan.engine_environment, context),
-        "model_files": _model_files(layout, plan, context),
-        "release": _release(layout, plan, plan.engine_environment, context),
-        "service": _service(layout, plan.engine_environment, context),
-        "confirm": _confirm(layout, context),
-        "audit": {"file": str(layout.audit), "entry": dict(context.audit)},
-    }
+    return _roles(plan, plan.engine_environment, context)
 
 
 def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
@@ -108,6 +99,19 @@ def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
     return {
         "hosts.json": json.dumps(inventory, indent=2) + "\n",
         **{f"host_vars/{name}.json": json.dumps(roles, indent=2) + "\n" for name, roles in hosts.items()},
+    }
+
+
+def _roles(plan: DeploymentPlan, environment: EngineEnvironment, context: _Context) -> RoleVariables:
+    layout = HostLayout.of(plan.home)
+    return {
+        "host_layout": _host_layout(layout, context),
+        "engine_environment": _engine_environment(layout, plan, environment, context),
+        "model_files": _model_files(layout, plan, context),
+        "release": _release(layout, plan, environment, context),
+        "service": _service(layout, environment, context),
+        "confirm": _confirm(layout, context),
+        "audit": {"file": str(layout.audit), "entry": dict(context.audit)},
     }
 
 
