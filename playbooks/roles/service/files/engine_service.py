@@ -125,13 +125,14 @@ class Supervisor:
         return left
 
     def take_configuration(self):
-        """Let a running supervisord use the configuration as it is on disk now."""
+        """Let a running supervisord use the configuration as it is on disk now; True when that started the engine."""
         added, changed, removed = self.rpc.reloadConfig()[0]
         for name in (*changed, *removed):
             self.rpc.stopProcessGroup(name)
             self.rpc.removeProcessGroup(name)
         for name in (*changed, *added):
             self.rpc.addProcessGroup(name)
+        return PROGRAM in (*changed, *added)
 
     def start_engine(self):
         """Ask for a start and do not wait for it; True when the request was taken."""
@@ -155,7 +156,8 @@ class Supervisor:
             subprocess.run([self.service.supervisord, "-c", self.service.configuration], check=True, env=environment)
             wait_until(self.answers, START_S, "supervisord does not answer")
             return
-        self.take_configuration()
+        if self.take_configuration():
+            return
         self.stop_engine()
         # A guard that acts at this moment may have started it in between: stop again, the link is ours now.
         wait_until(lambda: self.start_engine() or self.stop_engine(), START_S, "supervisord does not start the engine")
