@@ -41,15 +41,8 @@ def make_model(folder: Path, plan: Plan) -> Path:
     """Write the tiny model's files; return their directory."""
     files = ROLES / "model_files" / "files"
     model = folder / "model"
-    recipe = json.dumps(plan["files"]["recipe"])
-    command(
-        "python3",
-        files / "make_tiny_model.py",
-        model,
-        recipe,
-        files / "devstral_tiny.json",
-        files / "chat_template.jinja",
-    )
+    carried = [(files / name).read_text() for name in ("devstral_tiny.json", "chat_template.jinja")]
+    command("python3", files / "make_tiny_model.py", model, json.dumps(plan["files"]["recipe"]), *carried)
     return model
 
 
