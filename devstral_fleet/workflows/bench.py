@@ -52,5 +52,5 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish) -> None:
         host.record.known["baseline_command"] = ""
         host.record.console.host(host.name, f"baseline recorded in {path}")
     else:
-        measuring.require(host, judged)
+        measuring.require(host, measured, judged)
     host.record.outcome = "measured"

@@ -22,7 +22,7 @@ def smoke_bench(host: Host, run_id: str, inventory: Path) -> None:
     """Run the deploy's own benchmark; raise PerformanceError when its verdict is `fail`."""
     workload = catalogs.load().workload(host.plan.smoke_workload)
     measured = measure(host, run_id, workload, (workload.smoke_point,), workload.smoke_repeats)
-    require(host, judge(host, measured, inventory))
+    require(host, measured, judge(host, measured, inventory))
 
 
 def measure(
@@ -58,8 +58,16 @@ def judge(host: Host, measured: tuple[Measurement, ...], inventory: Path) -> tup
     return tuple(judged)
 
 
-def require(host: Host, judged: tuple[Verdict, ...]) -> None:
-    """Raise PerformanceError where a verdict is `fail`."""
+def require(host: Host, measured: tuple[Measurement, ...], judged: tuple[Verdict, ...]) -> None:
+    """Raise VerificationError where requests got no answer, PerformanceError where a verdict is `fail`."""
+    lost = [one for one in measured if one.failures]
+    if lost:
+        raise VerificationError(
+            f"{host.name}: {'; '.join(verdict.failure_finding(one).summary for one in lost)}",
+            fix=f"look at the engine's log: .venv/bin/invoke logs --host {host.name}",
+            evidence=host.log_tail(),
+            host=host.name,
+        )
     failed = [one for one in judged if one.state == "fail"]
     if failed:
         raise PerformanceError(

@@ -104,10 +104,7 @@ def show(console: Console, plan: DeploymentPlan) -> None:
     pool = f"{plan.kv_pool_tokens:,} tokens of keys and values"
     rows = [
         ("model", f"{plan.model} ({plan.repository}) as {plan.served_model_name}"),
-        (
-            "on",
-            f"{plan.hardware}{f' x {len(plan.gpus)}' if plan.gpus else ''}, {plan.runtime}, SGLang {plan.sglang_version}",
-        ),
+        ("on", f"{plan.hardware}{gpus}, {plan.runtime}, SGLang {plan.sglang_version}"),
         ("context", f"{plan.context_length:,} tokens a request; {pool}"),
         ("endpoint", f"{plan.base_url}/v1"),
         ("home", plan.home),

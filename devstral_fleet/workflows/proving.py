@@ -34,6 +34,7 @@ def wait(host: Host) -> EngineFacts:
         sleep=time.sleep,
         on_state=lambda service, engine: host.record.console.step(f"{service.state}, /health {engine.health_status}"),
         log_tail=host.log_tail,
+        host=host.name,
     )
 
 

@@ -13,6 +13,7 @@ from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, worst
 from devstral_fleet.redact import scrub
 from devstral_fleet.report import write_all
+from devstral_fleet.report.write import without_secrets
 from devstral_fleet.report.model import RunReport
 from devstral_fleet.report.summary import summary
 from devstral_fleet.rundir import RunDirectory
@@ -43,7 +44,7 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        report = self.report()
+        report = without_secrets(self.report())
         paths = write_all(report, self.directory.path)
         for host in report.hosts:
             self.console.pairs(summary(host, report_path=str(paths.html)).lines)

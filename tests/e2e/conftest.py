@@ -26,8 +26,10 @@ def replay_site(tmp_path_factory: pytest.TempPathFactory, replay_requirements: P
 
 @pytest.fixture
 def proven(replay_site: Site) -> Site:
-    """The shared site, brought back to its plain plan: proven, serving, unlocked."""
-    replay_site.set(environment=None, health_deadline_s=None, context_length=None)
-    deployed = replay_site.invoke("deploy")
-    assert deployed.exit_code == 0, deployed.text
+    """The shared site with its plain plan proven and serving; it is deployed again only where a test left another."""
+    replay_site.set(environment=None, health_deadline_s=None)
+    planned = replay_site.invoke("plan", "--json").document["local"]
+    if replay_site.serving_plan() != planned or replay_site.link("serving") != replay_site.link("current"):
+        deployed = replay_site.invoke("deploy", "--no-bench")
+        assert deployed.exit_code == 0, deployed.text
     return replay_site

@@ -2,7 +2,6 @@
 
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,11 @@ class Fault:
     exit_code: int
     words: str
     deadline_s: int = 30
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The benchmark runs only where it is the subject."""
+        return () if "bench" in self.name else ("--no-bench",)
 
 
 FAULTS = (
@@ -38,7 +42,7 @@ def test_failed_release_gives_way_to_the_proven_one(proven: Site, fault: Fault) 
     serving = proven.link("serving")
     proven.set(environment={"REPLAY_FAULT": fault.name}, health_deadline_s=fault.deadline_s)
 
-    ended = proven.invoke("deploy")
+    ended = proven.invoke("deploy", *fault.options)
 
     assert ended.exit_code == fault.exit_code, ended.text
     assert fault.words in ended.text
@@ -47,7 +51,7 @@ def test_failed_release_gives_way_to_the_proven_one(proven: Site, fault: Fault) 
     assert report["exit_code"] == fault.exit_code
     assert report["hosts"][0]["outcome"] == "restored"
     proven.set(environment=None, health_deadline_s=None)
-    assert proven.invoke("verify").exit_code == 0
+    assert proven.invoke("status", "--json").document[0]["state"] == "serving"
 
 
 def test_engine_that_dies_at_start_shows_its_last_log_lines(proven: Site) -> None:

@@ -13,49 +13,61 @@ def change(site: Site, mark: str) -> None:
     site.set(environment={"FLEET_TEST_MARK": mark})
 
 
+@pytest.fixture
+def settled(replay_site: Site) -> Site:
+    """The shared site as the test before left it: with a proven release that serves."""
+    assert replay_site.link("serving") == replay_site.link("current") != ""
+    return replay_site
+
+
+def options(phase: str) -> tuple[str, ...]:
+    """The benchmark runs only where it is the phase."""
+    return () if phase == "bench" else ("--no-bench",)
+
+
 @pytest.mark.parametrize("phase", PHASES)
-def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(proven: Site, phase: str) -> None:
-    before = proven.link("current")
-    change(proven, f"ctrl-c-{phase}")
-    running = proven.start("deploy")
-    running.wait_for(f"{phase}")
+def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(settled: Site, phase: str) -> None:
+    before = settled.link("current")
+    change(settled, f"ctrl-c-{phase}")
+    running = settled.start("deploy", *options(phase))
+    running.wait_for(f"local  {phase}")
     running.interrupt()
 
     ended = running.end()
 
     assert ended.exit_code == 130, ended.text
-    assert proven.link("serving") == proven.link("current")
-    assert phase == "confirm" or proven.link("current") == before
-    assert proven.report()["exit_code"] == 130
-    assert proven.invoke("lock.status", "--json").document == {"local": None}
-    assert proven.invoke("deploy").exit_code == 0
+    assert settled.link("serving") == settled.link("current")
+    assert phase == "confirm" or settled.link("current") == before
+    assert settled.report()["exit_code"] == 130
+    assert settled.invoke("lock.status", "--json").document == {"local": None}
+    assert settled.invoke("deploy", "--no-bench").exit_code == 0
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_killed_controller_leaves_a_host_that_goes_back_by_itself(proven: Site, phase: str) -> None:
-    before = proven.link("current")
-    change(proven, f"kill-{phase}")
-    running = proven.start("deploy")
-    running.wait_for(f"{phase}")
+def test_killed_controller_leaves_a_host_that_goes_back_by_itself(settled: Site, phase: str) -> None:
+    before = settled.link("current")
+    change(settled, f"kill-{phase}")
+    running = settled.start("deploy", *options(phase))
+    running.wait_for(f"local  {phase}")
     running.kill()
     running.end()
 
-    until(lambda: proven.link("serving") == proven.link("current"), GUARD_S, "the guard brings the proven release back")
-    assert phase == "confirm" or proven.link("current") == before
+    until(lambda: settled.link("serving") == settled.link("current"), GUARD_S, "the guard brings it back")
+    assert phase == "confirm" or settled.link("current") == before
 
-    converged = proven.invoke("deploy")
+    converged = settled.invoke("deploy", "--no-bench")
     assert converged.exit_code == 0, converged.text
-    assert proven.link("serving") == proven.link("current") != before
+    assert settled.link("serving") == settled.link("current") != before
 
 
-def test_deploy_right_after_a_kill_takes_over(proven: Site) -> None:
-    change(proven, "take-over")
-    running = proven.start("deploy")
+def test_deploy_right_after_a_kill_takes_over(settled: Site) -> None:
+    change(settled, "take-over")
+    running = settled.start("deploy", "--no-bench")
     running.wait_for("start")
     running.kill()
     running.end()
 
-    converged = proven.invoke("deploy")
+    converged = settled.invoke("deploy", "--no-bench")
 
     assert converged.exit_code == 0, converged.text
-    assert proven.link("serving") == proven.link("current")
+    assert settled.link("serving") == settled.link("current")

@@ -140,7 +140,9 @@ class Site:
         return self
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "FLEET_INVENTORY": str(self.inventory), "FLEET_RUNS": str(self.runs)}
+        """The verb's environment: this site, and a python3 that is a program rather than some launcher's script."""
+        path = f"{INVOKE.parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "FLEET_INVENTORY": str(self.inventory), "FLEET_RUNS": str(self.runs)}
 
     def start(self, *words: str) -> Running:
         """Start a verb; `--host local` is added where no host is named."""
@@ -163,10 +165,11 @@ class Site:
         link = self.home / name
         return link.readlink().name if link.is_symlink() else ""
 
-    def serving_process(self) -> int:
-        """Process id of the engine's service, 0 when none runs."""
-        answer = self.invoke("status", "--json")
-        return int(answer.document[0]["pid"] or 0)
+    def serving_plan(self) -> dict[str, Any]:
+        """The plan of the release that `serving` names; {} where nothing serves."""
+        release = self.home / "serving" / "release.json"
+        plan: dict[str, Any] = json.loads(release.read_text())["plan"] if release.is_file() else {}
+        return plan
 
 
 def free_port() -> int:
