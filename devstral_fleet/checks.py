@@ -138,8 +138,8 @@ def _memory(plan: DeploymentPlan, host: HostFacts, service: ServiceFacts) -> Fin
 def _port(plan: DeploymentPlan, port: PortFacts, service: ServiceFacts) -> Finding:
     if not port.listening:
         return _finding("port", "ok", f"port {plan.port} is free")
-    ours = service.state in ("running", "starting") and port.pid in (service.pid, 0)
-    if ours:
+    unseen = port.pid == 0 and service.state in ("running", "starting")  # another user's process shows no pid
+    if unseen or port.pid == service.pid != 0:
         return _finding("port", "ok", f"port {plan.port} is our engine's")
     who = f"{port.command} (pid {port.pid})" if port.pid else "a program of another user"
     fix = f"end that program, or set fleet_port to another port: ss -ltnp 'sport = :{plan.port}' shows it"

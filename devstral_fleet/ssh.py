@@ -28,6 +28,7 @@ from devstral_fleet.shell import (
     refuse_sudo_password,
     with_environment,
 )
+from devstral_fleet.words import ssh
 
 CONNECT_TIMEOUT_S = 15
 KEEPALIVE_S = 10
@@ -154,8 +155,7 @@ def unreachable(host: str, at: Connection, error: BaseException) -> UnreachableE
             fix = "set ansible_user and ansible_ssh_private_key_file in the inventory, or load the key: ssh-add"
         case paramiko.SSHException() if "not found in known_hosts" in str(error):
             message = f"{host}: the host key of {where} is not known"
-            file = f"-o UserKnownHostsFile={at.known_hosts_file} " if at.known_hosts_file else ""
-            fix = f"log in once and compare the fingerprint that ssh shows: {_by_hand(at, file)}"
+            fix = f"log in once and compare the fingerprint that ssh shows: {ssh(at, 'true')}"
         case TimeoutError() | paramiko.ssh_exception.NoValidConnectionsError() | ConnectionRefusedError():
             message = f"{host}: {where} does not answer: {_words(error)}"
             fix = "check ansible_host and ansible_port, that the host is up, and that sshd runs there"
@@ -167,12 +167,8 @@ def unreachable(host: str, at: Connection, error: BaseException) -> UnreachableE
             fix = "correct ansible_ssh_private_key_file in the inventory"
         case _:
             message = f"{host}: the connection to {where} failed: {_words(error)}"
-            fix = f"try it by hand: {_by_hand(at)}"
+            fix = f"try it by hand: {ssh(at, 'true')}"
     return UnreachableError(message, fix=fix, host=host)
-
-
-def _by_hand(at: Connection, options: str = "") -> str:
-    return f"ssh -p {at.port} {options}{f'{at.user}@' if at.user else ''}{at.address} true"
 
 
 def host_key(address: str, port: int = 22, *, timeout_s: float = CONNECT_TIMEOUT_S) -> HostKey:

@@ -26,7 +26,7 @@ def plan(
 
 
 @verb(
-    hardware="catalog name of the GPU: h100, h200, b200, mi300x, ... or cpu",
+    hardware="catalog name of the GPU (docs/catalog.md), or cpu",
     tool_calling="with the tool-call parser",
     style="'recommended' (ours) or 'cookbook' (the cookbook's bare line)",
     format="command, docker, compose, systemd, kubernetes or json",
@@ -34,7 +34,7 @@ def plan(
 )
 def command(
     console: "Console",
-    hardware: str = "h100",
+    hardware: str = "",
     model: str = "devstral-small-2",
     tool_calling: bool = False,
     style: str = "recommended",
@@ -55,8 +55,8 @@ def command(
     address="address or DNS name that SSH reaches",
     user="SSH user (default: yours)",
     port="SSH port",
-    accelerator="nvidia, amd or cpu",
-    hardware="catalog name of its GPU, such as h100",
+    accelerator="nvidia, amd or cpu (default: the hardware's, else nvidia)",
+    hardware="catalog name of its GPU (docs/catalog.md); without it, to be set in the inventory",
     gpu_count="GPUs in the host",
     accept_new_host_key="store the host's key in known_hosts; look at the fingerprint first",
 )
@@ -66,8 +66,8 @@ def init(
     address: str = "",
     user: str = "",
     port: int = 22,
-    accelerator: str = "nvidia",
-    hardware: str = "h100",
+    accelerator: str = "",
+    hardware: str = "",
     gpu_count: int = 1,
     model: str = "devstral-small-2",
     inventory: str = "",

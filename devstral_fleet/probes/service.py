@@ -23,6 +23,7 @@ configuration=$supervisor/supervisord.conf
 for program in "$supervisor/venv/bin/supervisorctl" "$supervisor/bin/supervisorctl"; do
     if [ -x "$program" ] && [ -f "$configuration" ]; then
         printf 'manager=supervisor\n%s\n' "$("$program" -c "$configuration" status engine 2>&1)"
+        printf 'pid=%s\n' "$("$program" -c "$configuration" pid engine 2>&1)" # status has no pid while it starts
         exit 0
     fi
 done
@@ -46,7 +47,8 @@ SYSTEMD_STATES: dict[str, State] = {
     "inactive": "stopped",
     "failed": "failed",
 }
-_STATUS = re.compile(rf"^{PROGRAM}\s+(?P<state>[A-Z]+)\b(?:.*?\bpid (?P<pid>\d+))?", re.MULTILINE)
+_STATUS = re.compile(rf"^{PROGRAM}\s+(?P<state>[A-Z]+)\b.*$", re.MULTILINE)
+_PID = re.compile(r"^pid=(\d+)$", re.MULTILINE)
 
 
 def unit_name(layout: HostLayout) -> str:
@@ -93,10 +95,15 @@ def _systemd(detail: str) -> ServiceFacts:
 def _supervisor(detail: str) -> ServiceFacts:
     status = _STATUS.search(detail)
     if status and status["state"] in SUPERVISOR_STATES:
-        state, pid = SUPERVISOR_STATES[status["state"]], int(status["pid"] or 0)
-        return ServiceFacts(manager="supervisor", state=state, pid=pid, detail=" ".join(detail.split()))
+        pid = _PID.search(detail)
+        return ServiceFacts(
+            manager="supervisor",
+            state=SUPERVISOR_STATES[status["state"]],
+            pid=int(pid[1]) if pid else 0,
+            detail=" ".join(status[0].split()),
+        )
     if "no such process" in detail or "no such group" in detail:
-        return ServiceFacts(manager="supervisor", state="absent", pid=0, detail=detail.strip())
+        return ServiceFacts(manager="supervisor", state="absent", pid=0, detail=detail.strip().splitlines()[0])
     if "no such file" in detail or "refused connection" in detail or "SHUTDOWN_STATE" in detail:
         return ServiceFacts(manager="supervisor", state="stopped", pid=0, detail="its supervisord does not run")
     raise output.unreadable("service", "unknown words of supervisorctl", detail)

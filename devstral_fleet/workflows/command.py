@@ -37,6 +37,8 @@ def text(wish: Wish) -> str:
         ConfigurationError: an unknown name, or a form that the cookbook does not have. PlanError: nothing fits.
     """
     catalog = catalogs.load()
+    if not wish.hardware:
+        raise ConfigurationError("no hardware was named", fix=f"--hardware, one of: {', '.join(catalog.gpus)}")
     if wish.style not in STYLES:
         raise ConfigurationError(f"style '{wish.style}' is not known", fix=f"one of: {', '.join(STYLES)}")
     if wish.style == "cookbook":

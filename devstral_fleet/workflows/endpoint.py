@@ -4,6 +4,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
+from devstral_fleet.words import ssh
 from devstral_fleet.workflows.host import Host
 
 
@@ -69,16 +70,19 @@ def _cat(host: Host, path: str) -> str:
     command = f"{'sudo ' if connection.become else ''}cat {shlex.quote(path)}"
     if connection.kind == "local":
         return command
-    at = f"{connection.user}@{connection.address}" if connection.user else connection.address
-    return f"ssh -p {connection.port} {at} {shlex.quote(command)}"
+    return ssh(connection, command)
 
 
 def report(host: Host) -> dict[str, object]:
-    """Fields of the host's report that say how to use the endpoint, and what to run next."""
+    """Fields of the host's report that say how to use the endpoint, and what to run next.
+
+    The endpoint listens on its host's loopback: from elsewhere `connect` comes first, and prints the curl line.
+    """
     here = client(host, host.plan.port)
-    verbs = ("verify", "bench", "status", "logs", "stop")
+    local = host.target.intent.connection.kind == "local"
+    verbs = (*(() if local else ("connect",)), "verify", "bench", "status", "logs", "stop")
     return {
         "endpoint": here.base_url,
-        "curl": here.curl(),
+        "curl": here.curl() if local else "",
         "next_commands": tuple(f".venv/bin/invoke {verb} --host {host.name}" for verb in verbs),
     }

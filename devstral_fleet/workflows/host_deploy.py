@@ -1,5 +1,7 @@
 """Deploy on one host, under its lock: look, converge, wait, prove, confirm; or the previous release again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devstral_fleet.errors import FleetError
@@ -28,22 +30,17 @@ def deploy_host(host: Host, converging: Converging, switches: Switches) -> None:
     """
     with host.locked(converging.directory.id, f"deploy {host.plan.model}", switches.lock_wait_s):
         decision, proven = look(host)
-        try:
+        attempt = Attempt(host, converging, decision, proven=proven, keep_failed=switches.keep_failed)
+        with attempt.recovering():
             outcome = converging.deploy(decision.release_id, decision.rollback_to)
             proving.prove(host)
             if switches.bench:
                 measuring.smoke_bench(host, converging.directory.id, converging.inventory)
-        except (FleetError, KeyboardInterrupt) as error:
-            with deferred(host.record.console):
-                recover(host, converging, decision, proven=proven, keep_failed=switches.keep_failed, error=error)
-            raise
         host.record.known.update(endpoint.report(host))
-        if proven and not outcome.changed:
-            host.record.outcome = "unchanged"
-            return
+        host.record.outcome = "unchanged" if proven and not outcome.changed else "deployed"
         if not proven:
-            converging.confirm(decision.release_id, "deploy")
-        host.record.outcome = "deployed"
+            with deferred(host.record.console), attempt.recovering():
+                converging.confirm(decision.release_id, "deploy")
 
 
 def look(host: Host) -> tuple[ReleaseDecision, bool]:
@@ -54,28 +51,44 @@ def look(host: Host) -> tuple[ReleaseDecision, bool]:
     return decision, decision.release_id == host.record.known["previous_release"]
 
 
-def recover(
-    host: Host,
-    converging: Converging,
-    decision: ReleaseDecision,
-    *,
-    proven: bool,
-    keep_failed: bool,
-    error: BaseException,
-) -> None:
-    """Leave the host as it was: the last proven release serves, or nothing does where nothing was proven.
+@dataclass(frozen=True)
+class Attempt:
+    """One try to bring a host to a release, and what is done when it fails.
 
-    A release that was proven before and fails now is left alone: this run did not change it.
+    `proven`: the release was proven by an earlier run, so that this one did not bring it.
     """
-    console, reason = host.record.console, str(error) or "interrupted"
-    if proven:
-        console.host(host.name, "this release was proven by an earlier run and was not changed; it is left as it is")
-    elif decision.rollback_to:
-        console.host(host.name, f"failed ({reason}); going back to {decision.rollback_to}")
-        converging.serve(decision.rollback_to, "restore", reason)
-        host.record.outcome = "restored"
-    elif keep_failed:
-        console.host(host.name, "the failed release is left running, as --keep-failed asks")
-    else:
-        console.host(host.name, f"failed ({reason}); there is no earlier release to go back to, so nothing serves")
-        converging.stop(reason)
+
+    host: Host
+    converging: Converging
+    decision: ReleaseDecision
+    proven: bool
+    keep_failed: bool
+
+    @contextmanager
+    def recovering(self) -> Iterator[None]:
+        """Recover, undisturbed, from an error or an interrupt in the context; then let it go on."""
+        try:
+            yield
+        except (FleetError, KeyboardInterrupt) as error:
+            with deferred(self.host.record.console):
+                self.recover(str(error) or "interrupted")
+            raise
+
+    def recover(self, reason: str) -> None:
+        """Leave the host as it was: the last proven release serves, or nothing does where nothing was proven.
+
+        A release that was proven before and fails now is left alone: this run did not change it.
+        """
+        name, console = self.host.name, self.host.record.console
+        self.host.record.outcome = "failed"
+        if self.proven:
+            console.host(name, "this release was proven by an earlier run and was not changed; it is left as it is")
+        elif self.decision.rollback_to:
+            console.host(name, f"failed ({reason}); going back to {self.decision.rollback_to}")
+            self.converging.serve(self.decision.rollback_to, "restore", reason)
+            self.host.record.outcome = "restored"
+        elif self.keep_failed:
+            console.host(name, "the failed release is left running, as --keep-failed asks")
+        else:
+            console.host(name, f"failed ({reason}); there is no earlier release to go back to, so nothing serves")
+            self.converging.stop(reason)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from devstral_fleet import catalog as catalogs
 from devstral_fleet import inventory, ssh
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
@@ -29,6 +30,7 @@ def init(console: Console, new: NewHost, inventory_option: str, *, accept_new_ho
             "a new host needs a name and an address",
             fix=".venv/bin/invoke init --host gpu01 --address ADDRESS",
         )
+    accelerator = accelerator_of(new)
     path = inventory_path(Ask(new.name, inventory_option))
     key = ssh.host_key(new.address, new.port)
     console.say(f"{new.address} shows the host key {key.fingerprint}")
@@ -41,8 +43,8 @@ def init(console: Console, new: NewHost, inventory_option: str, *, accept_new_ho
         address=new.address,
         user=new.user or None,
         port=new.port,
-        accelerator=new.accelerator,
-        hardware=new.hardware,
+        accelerator=accelerator,
+        hardware=new.hardware or None,
         gpu_count=new.gpu_count,
         model=new.model,
     )
@@ -50,5 +52,24 @@ def init(console: Console, new: NewHost, inventory_option: str, *, accept_new_ho
     if not accept_new_host_key:
         console.say("the key is not accepted yet: compare the fingerprint with what the machine's owner says, then")
         console.say(f"  ssh-keyscan -p {new.port} {new.address} >> ~/.ssh/known_hosts")
+    if not new.hardware:
+        known = ", ".join(gpu.name for gpu in catalogs.load().gpus.values() if gpu.accelerator == accelerator)
+        console.say(f"set its fleet_hardware in {path}, one of: {known}")
     console.say(f"next: .venv/bin/invoke plan --host {new.name}")
     return ExitCode.OK
+
+
+def accelerator_of(new: NewHost) -> str:
+    """The accelerator of the hardware that was named, else the one that was, else nvidia.
+
+    Raises:
+        ConfigurationError: an unknown model or GPU, or one of another accelerator.
+    """
+    catalog = catalogs.load()
+    catalog.model(new.model)
+    if not new.hardware:
+        return new.accelerator or "nvidia"
+    found = catalog.gpu(new.hardware).accelerator
+    if new.accelerator not in ("", found):
+        raise ConfigurationError(f"{new.hardware} is {found}, not {new.accelerator}", fix="leave --accelerator out")
+    return found

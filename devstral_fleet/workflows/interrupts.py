@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from devstral_fleet.console import Console
 
@@ -11,12 +12,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred(console: Console) -> Iterator[None]:
-    """Answer Ctrl-C and SIGTERM with a sentence while the context lasts: what runs here must not stop half-way."""
-    before = [signal.getsignal(number) for number in SIGNALS]
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: console.say("the host is being brought back to a known state; a moment"))
+    """Let nothing interrupt the context: Ctrl-C and SIGTERM get a sentence, and take effect at its end."""
+    asked: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        console.say("the host is being brought to a known state; this run ends right after that")
+
+    before = [signal.signal(number, remember) for number in SIGNALS]
     try:
         yield
     finally:
         for number, handler in zip(SIGNALS, before):
             signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt

@@ -81,14 +81,16 @@ def test_supervisorctl_of_the_home_is_asked(layout: HostLayout, tmp_path: Path) 
     program = tmp_path / "supervisor" / "venv" / "bin" / "supervisorctl"
     program.parent.mkdir(parents=True)
     program.write_text(
-        '#!/bin/sh\n[ "$*" = "-c $EXPECTED status engine" ] && echo "engine  RUNNING  pid 7, uptime 0:01"\n'
+        "#!/bin/sh\n"
+        '[ "$*" = "-c $EXPECTED status engine" ] && echo "engine  STARTING"\n'
+        '[ "$*" = "-c $EXPECTED pid engine" ] && echo 7\n'
     )
     program.chmod(0o755)
     configuration = tmp_path / "supervisor" / "supervisord.conf"
     configuration.touch()
     program.write_text(program.read_text().replace("$EXPECTED", str(configuration)))
     facts = service.read(LocalShell(), layout)
-    assert (facts.manager, facts.state, facts.pid) == ("supervisor", "running", 7)
+    assert (facts.manager, facts.state, facts.pid) == ("supervisor", "starting", 7)
 
 
 def test_two_homes_have_two_units() -> None:
