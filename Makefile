@@ -20,7 +20,7 @@ test:
 	.venv/bin/python -m pytest -p tests.support.layer_times
 
 soak:
-	@tests/setup-machine.sh && \
+	@tests/setup-machine.sh soak && \
 	requirements/setup.sh dev && \
 	.venv/bin/python -m pytest -m soak -p tests.support.soak_record
 

@@ -2,9 +2,13 @@
 # Brings the machine what the tests need beyond the five packages of the README: an SSH server (the tests start their
 # own sshd on a free port of the loopback, they never use the machine's) and its client.
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
+# `setup-machine.sh soak` brings what `make soak` needs too: fresh Debian roots, their network, a Docker engine.
 set -euo pipefail
 
 declare -A package_of=([sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client)
+if [ "${1:-}" = soak ]; then
+    package_of+=([mmdebstrap]=mmdebstrap [ip]=iproute2 [slirp4netns]=slirp4netns [dockerd]=docker.io)
+fi
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=()
@@ -19,7 +23,8 @@ if [ ${#missing[@]} -gt 0 ]; then
         exit 2
     fi
     started=$SECONDS
-    # The package would start a server on port 22. Nobody asked for one: policy-rc.d forbids it while apt runs.
+    # The packages would start a server on port 22 and a Docker engine. Nobody asked for them: policy-rc.d forbids it
+    # while apt runs.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
         trap 'rm -f "$policy"' EXIT
@@ -33,9 +38,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${install[@]}" >"$log" 2>&1 || { apt-get -o DPkg::Lock::Timeout=300 -qq update && "${install[@]}"; } >>"$log" 2>&1 ||
         { cat "$log" >&2; exit 2; }
     rm -f "$log"
-    case " ${missing[*]} " in
-        *" openssh-server "*) [ ! -d /run/systemd/system ] || systemctl disable --quiet ssh.service ssh.socket || true ;;
-    esac
+    if [ -d /run/systemd/system ]; then
+        case " ${missing[*]} " in *" openssh-server "*) systemctl disable --quiet ssh.service ssh.socket || true ;; esac
+        case " ${missing[*]} " in *" docker.io "*) systemctl disable --quiet docker.service docker.socket || true ;; esac
+    fi
     echo "machine: installed ${missing[*]} ($((SECONDS - started)) s)"
 fi
 

@@ -22,7 +22,7 @@ def add_host(
     user: str | None,
     port: int,
     accelerator: str,
-    hardware: str,
+    hardware: str | None,
     gpu_count: int,
     model: str | None,
     group: str | None = None,

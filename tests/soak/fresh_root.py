@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from tests.support.debian import mirror
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 CACHE = ROOT / ".cache" / "roots"
@@ -31,12 +33,6 @@ PipConfiguration = dict[str, str]
 def output(*argv: str) -> str:
     """Return what a command prints; raise CalledProcessError where it fails."""
     return subprocess.run(argv, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-
-
-def mirror() -> str:
-    """Return the Debian mirror that this machine's apt uses."""
-    sites = output("apt-get", "indextargets", "Created-By: Packages", "--format", "$(ORIGIN) $(SITE)").splitlines()
-    return next(site.removeprefix("Debian ") for site in sites if re.fullmatch(r"Debian .*/debian/?", site))
 
 
 def base(suite: str) -> Path:

@@ -19,6 +19,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 INVOKE = Path(sys.executable).with_name("invoke")
 DEADLINE_S = 240.0
+THIS_MACHINE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,17 @@ class Running:
 
 @dataclass
 class Site:
-    """An inventory with one host, `local`, whose home, port and engine are the test's own."""
+    """An inventory with one host whose home, port and engine are the test's own; it is this machine by default.
+
+    `connection` holds Ansible's own keys. `link` and `serving_plan` read this machine's files.
+    """
 
     directory: Path
     home: Path
     port: int
     keys: dict[str, Any] = field(default_factory=dict)
+    host: str = "local"
+    connection: Mapping[str, Any] = field(default_factory=lambda: THIS_MACHINE)
 
     @property
     def inventory(self) -> Path:
@@ -125,8 +131,7 @@ class Site:
         """Change `fleet_*` keys (None removes one) and write the inventory."""
         self.keys = {name: value for name, value in {**self.keys, **keys}.items() if value is not None}
         host = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
+            **self.connection,
             "fleet_accelerator": "cpu",
             "fleet_hardware": "cpu",
             "fleet_model": "devstral-tiny",
@@ -136,7 +141,7 @@ class Site:
             **{f"fleet_{name}": value for name, value in self.keys.items()},
         }
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": {"local": host}}}))
+        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": {self.host: host}}}))
         return self
 
     def environment(self) -> dict[str, str]:
@@ -145,9 +150,9 @@ class Site:
         return {**os.environ, "PATH": path, "FLEET_INVENTORY": str(self.inventory), "FLEET_RUNS": str(self.runs)}
 
     def start(self, *words: str) -> Running:
-        """Start a verb; `--host local` is added where no host is named."""
+        """Start a verb; `--host` is added where no host is named."""
         named = any(word.startswith("--host") or word.startswith("--hardware") for word in words)
-        host = () if named else ("--host", "local")
+        host = () if named else ("--host", self.host)
         return Running([str(INVOKE), *words, *host], self.environment())
 
     def invoke(self, *words: str) -> Ended:
