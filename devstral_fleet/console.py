@@ -1,12 +1,13 @@
 """The only module that prints: one line an event, a moving line on a terminal, one JSON document with --json."""
 
 import json as json_module
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TextIO
+from contextlib import contextmanager, suppress
+from typing import IO, TextIO
 
 from rich.console import Console as Rich
 from rich.markup import escape
@@ -18,6 +19,18 @@ from devstral_fleet.findings import Finding
 
 HEARTBEAT_S = 15.0
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+
+
+class _Lines(Rich):
+    """Lines as they are: no highlighting, no emoji of `:words:`, no wrapping; silent once nobody reads them."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(file=file, highlight=False, emoji=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader: a deploy does not end half-way because `| head` did."""
+        self.quiet = True
+        _discard(self.file)
 
 
 class Console:
@@ -38,8 +51,8 @@ class Console:
     ) -> None:
         self.json = json
         self._stdout = stdout or sys.stdout
-        self._rich = Rich(file=(stderr or sys.stderr) if json else self._stdout, highlight=False, soft_wrap=True)
-        self._errors = Rich(file=stderr or sys.stderr, highlight=False, soft_wrap=True)
+        self._errors = _Lines(stderr or sys.stderr)
+        self._rich = _Lines(stderr or sys.stderr) if json else _Lines(self._stdout)
         self._clock = clock
         self._status: Status | None = None
         self._step = ""
@@ -128,10 +141,21 @@ class Console:
 
     def text(self, text: str) -> None:
         """Write text to standard output as it is (commands, logs, reports)."""
-        self._stdout.write(text if text.endswith("\n") else text + "\n")
-        self._stdout.flush()
+        try:
+            self._stdout.write(text if text.endswith("\n") else text + "\n")
+            self._stdout.flush()
+        except BrokenPipeError:
+            _discard(self._stdout)
 
     def document(self, value: object) -> None:
         """Write the one JSON document of a --json run; nothing without --json."""
         if self.json:
             self.text(json_module.dumps(value, indent=2))
+
+
+def _discard(stream: IO[str]) -> None:
+    """Lead a stream whose reader is gone to nowhere, so that flushing it at exit does not fail again."""
+    with suppress(OSError):  # a stream without a descriptor has nothing to flush
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,13 +1,18 @@
 """The run directory: runs/<utc>-<verb>-<id>/, what one invocation of a verb leaves behind."""
 
-import json
 import os
+import re
 import secrets
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from devstral_fleet.errors import ConfigurationError
+
 KEPT_RUNS = 50
+_NAME = re.compile(r"\d{8}T\d{6}Z-[a-z]+-[0-9a-f]{6}")
+"""What a run's directory is called; $FLEET_RUNS may hold other things, which are not ours to remove."""
 
 
 class RunDirectory:
@@ -18,12 +23,23 @@ class RunDirectory:
 
     @classmethod
     def create(cls, root: Path, verb: str, *, now: datetime | None = None) -> "RunDirectory":
-        """Make a new directory under `root` (0700), and remove all but the newest runs."""
+        """Make a new directory under `root` (0700), and remove all but the newest runs.
+
+        Raises:
+            ConfigurationError: it cannot be made.
+        """
         stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
         path = root / f"{stamp}-{verb}-{secrets.token_hex(3)}"
-        path.mkdir(mode=0o700, parents=True)
-        for old in sorted(entry for entry in root.iterdir() if entry.is_dir())[:-KEPT_RUNS]:
-            shutil.rmtree(old)
+        try:
+            path.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the run directory {path} cannot be made: {error.strerror}",
+                fix="set FLEET_RUNS to a directory that you may write",
+            ) from error
+        for old in sorted(entry for entry in root.iterdir() if _NAME.fullmatch(entry.name))[:-KEPT_RUNS]:
+            with suppress(FileNotFoundError):  # another run removes the same one now
+                shutil.rmtree(old)
         return cls(path)
 
     @property
@@ -41,7 +57,3 @@ class RunDirectory:
             file.write(text)
         partial.replace(target)
         return target
-
-    def write_json(self, name: str, value: object) -> Path:
-        """Write a JSON file; `value` is plain data, already free of secrets."""
-        return self.write_text(name, json.dumps(value, indent=2) + "\n")

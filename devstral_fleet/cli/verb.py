@@ -2,7 +2,6 @@
 
 import functools
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -68,9 +67,6 @@ def _exit_code(body: Body, *args: Any, **options: Any) -> int:
     except FleetError as error:
         console.error(error)
         return int(error.code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return int(ExitCode.OK)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
