@@ -1,0 +1,104 @@
+"""What a person or a program reads from a run."""
+
+import io
+import json
+import os
+
+import pytest
+
+from devstral_fleet.console import Console
+from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.findings import Finding
+
+TRICKY = ["[bold]not markup[/bold]", "a :key: is no emoji", r"C:\path\[x]", "[1/2] 40%|####", "x" * 300]
+
+
+class Screen:
+    """A console on two texts, with a clock that goes one second a look."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self._now = 0.0
+        self.console = Console(json=json, stdout=self.out, stderr=self.err, clock=self._clock)
+
+    def _clock(self) -> float:
+        self._now += 1.0
+        return self._now
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_text_is_printed_as_it_is(text: str) -> None:
+    screen = Screen()
+    screen.console.say(text)
+    screen.console.host(text, text)
+    screen.console.pairs([(text, text)])
+    screen.console.finding("gpu01", Finding(check="x", state="fail", summary=text, fix=text, evidence=(text,)))
+    screen.console.error(ConfigurationError(text, fix=text, evidence=[text]))
+    assert screen.out.getvalue().count(text) == 8
+    assert screen.err.getvalue().splitlines() == [f"error: {text}", f"  | {text}", f"  fix: {text}"]
+
+
+def test_with_json_standard_output_is_one_document() -> None:
+    screen = Screen(json=True)
+    screen.console.say("a line")
+    screen.console.table("title", ("one",), [["cell"]])
+    with screen.console.phase("gpu01", "look"):
+        screen.console.step("a step")
+    screen.console.document({"a": ["ü"]})
+    assert json.loads(screen.out.getvalue()) == {"a": ["ü"]}
+    assert "a line" in screen.err.getvalue()
+
+
+def test_without_json_a_document_is_not_printed() -> None:
+    screen = Screen()
+    screen.console.document({"a": 1})
+    assert screen.out.getvalue() == ""
+
+
+def test_a_phase_says_how_long_it_took() -> None:
+    screen = Screen()
+    with screen.console.phase("gpu01", "install"):
+        pass
+    assert screen.out.getvalue().splitlines() == ["gpu01  install ...", "gpu01  install done in 1.0 s"]
+
+
+def test_a_phase_that_fails_is_not_called_done() -> None:
+    screen = Screen()
+    with pytest.raises(ConfigurationError), screen.console.phase("gpu01", "install"):
+        raise ConfigurationError("no")
+    assert "done" not in screen.out.getvalue()
+
+
+def test_a_good_finding_is_one_line() -> None:
+    screen = Screen()
+    screen.console.finding("gpu01", Finding(check="x", state="ok", summary="well", fix="", evidence=("e",)))
+    assert screen.out.getvalue().splitlines() == ["gpu01  ok  well"]
+
+
+def test_text_ends_with_one_line_break() -> None:
+    screen = Screen()
+    screen.console.text("a")
+    screen.console.text("b\n")
+    assert screen.out.getvalue() == "a\nb\n"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_reader_that_has_gone_ends_nothing(as_json: bool) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        console = Console(json=as_json, stdout=pipe, stderr=pipe)
+        with console.phase("gpu01", "install"):
+            console.say("nobody reads this")
+        console.error(ConfigurationError("nor this"))
+        console.text("nor that")
+        console.document({})
+    # the pipe was closed by `with`, which flushes it: that did not fail either
+
+
+def test_the_pipe_of_the_test_above_would_break() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        os.write(writing, b"x")
+    os.close(writing)
