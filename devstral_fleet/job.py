@@ -242,6 +242,22 @@ def kill(shell: Shell, job: Job, *, grace_s: float = 5.0) -> None:
         raise _failed(shell, f"the job in {job.directory} could not be ended", result)
 
 
+def clear(shell: Shell, jobs: PurePosixPath | str) -> None:
+    """End every job below `jobs` that still runs and remove its files: what a benchmark leaves holds secrets.
+
+    Only the holder of the host's lock may call it: nobody else's job is there then, save those of dead controllers.
+
+    Raises:
+        VerificationError: a job could not be ended, or its files not removed.
+    """
+    found = shell.run(["find", str(jobs), "-mindepth", "2", "-maxdepth", "2", "-name", "pid"])
+    for path in found.stdout.splitlines():
+        kill(shell, Job(directory=str(PurePosixPath(path).parent), pid=0))
+    removed = shell.run(["find", str(jobs), "-mindepth", "1", "-delete"])
+    if not removed.ok and "No such file" not in removed.stderr:
+        raise _failed(shell, f"the jobs in {jobs} could not be removed", removed)
+
+
 def _ended(shell: Shell, job: Job, state: JobState) -> JobState:
     if state.vanished:
         reason = "its process is gone and left no exit status: it was killed, or the host was restarted"

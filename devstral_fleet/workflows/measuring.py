@@ -28,14 +28,18 @@ def smoke_bench(host: Host, run_id: str, inventory: Path) -> None:
 def measure(
     host: Host, run_id: str, workload: Workload, points: tuple[WorkloadPoint, ...], repeats: int
 ) -> tuple[Measurement, ...]:
-    """Measure each point `repeats` times and put the rows into the record."""
+    """Measure each point `repeats` times and put the rows into the record; no job's files stay on the host."""
     measured: list[Measurement] = []
-    for point in points:
-        with host.record.phase(f"bench {workload.name} at {point.concurrency}"):
-            ids = [f"{run_id}-{workload.name}-{point.concurrency}-{number}" for number in range(1, repeats + 1)]
-            results = tuple(_one(host, job_id, workload, point) for job_id in ids)
-        measured.append(_measurement(host, workload, point, results))
-        host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
+    job.clear(host.shell, host.layout.jobs)  # of a controller that died while it measured
+    try:
+        for point in points:
+            with host.record.phase(f"bench {workload.name} at {point.concurrency}"):
+                ids = [f"{run_id}-{workload.name}-{point.concurrency}-{number}" for number in range(1, repeats + 1)]
+                results = tuple(_one(host, job_id, workload, point) for job_id in ids)
+            measured.append(Measurement.of(host.plan, workload, point, results))
+            host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
+    finally:
+        job.clear(host.shell, host.layout.jobs)
     return tuple(measured)
 
 
@@ -95,13 +99,9 @@ def _one(host: Host, job_id: str, workload: Workload, point: WorkloadPoint) -> B
         text = progress.parse(state.stdout_tail + state.stderr_tail).text
         host.record.console.step(f"{workload.name} at {point.concurrency}: {text}")
 
-    try:
-        state = job.wait(
-            host.shell, running, deadline_s=BENCH_DEADLINE_S, clock=time.monotonic, sleep=time.sleep, on_progress=show
-        )
-    except BaseException:
-        job.kill(host.shell, running)
-        raise
+    state = job.wait(
+        host.shell, running, deadline_s=BENCH_DEADLINE_S, clock=time.monotonic, sleep=time.sleep, on_progress=show
+    )
     if state.exit_status != 0:
         raise VerificationError(
             f"{host.name}: the benchmark ended with exit status {state.exit_status}",
@@ -111,22 +111,3 @@ def _one(host: Host, job_id: str, workload: Workload, point: WorkloadPoint) -> B
         )
     text = host.shell.run(["cat", str(output)]).stdout
     return parse.parse(text, num_prompts=point.num_prompts, secrets=(host.api_key(),))
-
-
-def _measurement(host: Host, workload: Workload, point: WorkloadPoint, results: tuple[BenchResult, ...]) -> Measurement:
-    plan = host.plan
-    return Measurement(
-        host=host.name,
-        accelerator=plan.accelerator,
-        hardware=plan.hardware,
-        gpu_count=len(plan.gpus),
-        tp=plan.tp,
-        model=plan.model,
-        sglang_version=plan.sglang_version,
-        workload=workload.name,
-        concurrency=point.concurrency,
-        num_prompts=point.num_prompts,
-        expected_input_tokens=point.total_input_tokens,
-        expected_output_tokens=point.total_output_tokens,
-        results=results,
-    )

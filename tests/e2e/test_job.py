@@ -99,6 +99,25 @@ def test_kill_ends_the_whole_group_and_says_by_which_signal(tmp_path: Path) -> N
     assert not running(started.pid)
 
 
+def test_clear_ends_what_runs_and_leaves_no_file(tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs"
+    ended = start(jobs / "ended", "echo secret > result.jsonl")
+    finish(ended)
+    os.mkfifo(tmp_path / "up")
+    runs = start(jobs / "runs", "echo > ../../up; sleep 600")
+    (tmp_path / "up").read_text()
+
+    job.clear(SHELL, str(jobs))
+
+    assert not running(runs.pid)
+    assert list(jobs.iterdir()) == []
+
+
+def test_clear_of_a_host_without_jobs_does_nothing(tmp_path: Path) -> None:
+    job.clear(SHELL, str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
 def test_kill_ends_a_program_that_ignores_the_first_signal(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "up")
     started = start(tmp_path / "job", "trap '' TERM; echo > ../up; while :; do sleep 0.05; done")
