@@ -29,7 +29,7 @@ def test_the_cpu_plan() -> None:
     assert " ".join(plan.arguments) == (
         f"--model-path /srv/fleet/models/{plan.files.directory} --served-model-name devstral-tiny"
         " --host 127.0.0.1 --port 31000 --context-length 32768 --max-total-tokens 65536 --tool-call-parser mistral"
-        " --device cpu --attention-backend torch_native --max-running-requests 32 --enable-metrics"
+        " --device cpu --attention-backend torch_native --max-running-requests 32 --sleep-on-idle --enable-metrics"
     )
     assert plan.environment == {
         "HF_HUB_OFFLINE": "1",

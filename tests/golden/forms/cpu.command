@@ -13,4 +13,5 @@ python -m sglang.launch_server \
   --device cpu \
   --attention-backend torch_native \
   --max-running-requests 32 \
+  --sleep-on-idle \
   --enable-metrics
