@@ -87,13 +87,69 @@ def test_engine_that_refuses_its_plan_gives_way(served: Site) -> None:
     serving = served.link("serving")
     served.set(environment={"SGLANG_USE_CPU_ENGINE": "0"})
 
-    ended = served.invoke("deploy")
+    ended = served.invoke("deploy", "--no-bench")
 
     assert ended.exit_code == 5, ended.text
     assert any(line.startswith("  | ") for line in ended.stderr.splitlines())
     assert served.link("serving") == served.link("current") == serving
     served.set(environment=None)
     assert served.invoke("verify").exit_code == 0
+
+
+def test_engine_that_is_not_healthy_in_time_gives_way(served: Site) -> None:
+    serving = served.link("serving")
+    served.set(health_deadline_s=1)
+
+    ended = served.invoke("deploy", "--no-bench")
+
+    assert ended.exit_code == 5, ended.text
+    assert "not healthy" in ended.stderr
+    assert served.link("serving") == served.link("current") == serving
+
+
+def test_ctrl_c_while_the_real_engine_starts(served: Site) -> None:
+    serving = served.link("serving")
+    served.set(context_length=24576)
+    running = served.start("deploy", "--no-bench")
+    running.wait_for("local  start")
+    running.interrupt()
+
+    ended = running.end()
+
+    assert ended.exit_code == 130, ended.text
+    assert served.link("serving") == served.link("current") == serving
+    assert served.invoke("status", "--json").document[0]["state"] == "serving"
+
+
+def test_engine_that_dies_in_the_benchmark_is_a_failed_verification(served: Site) -> None:
+    serving = served.link("serving")
+    served.set(context_length=20480)
+    running = served.start("deploy")
+    running.wait_for("local  bench")
+    os.kill(process_of(served), signal.SIGKILL)
+
+    ended = running.end()
+
+    assert ended.exit_code == 5, ended.text
+    assert "benchmark" in ended.stderr
+    assert served.link("serving") == served.link("current") == serving
+
+
+def test_slower_than_a_baseline_is_exit_code_6_and_the_release_stays(served: Site) -> None:
+    recorded = served.invoke("bench", "--repeats", "1", "--save-baseline")
+    assert recorded.exit_code == 0, recorded.text
+    file = served.directory / "baselines" / "local.json"
+    baselines = json.loads(file.read_text())
+    for metric in baselines["baselines"][0]["metrics"]:
+        baselines["baselines"][0]["metrics"][metric] *= 100 if metric.endswith("_throughput") else 0.01
+    file.write_text(json.dumps(baselines))
+
+    ended = served.invoke("bench", "--repeats", "1")
+    file.unlink()
+
+    assert ended.exit_code == 6, ended.text
+    assert "slower than its baseline" in ended.stderr
+    assert served.invoke("status", "--json").document[0]["state"] == "serving"
 
 
 def test_killed_controller_while_the_real_engine_starts(served: Site) -> None:
