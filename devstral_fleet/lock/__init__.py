@@ -31,7 +31,8 @@ class _Answer(Value):
 class Hold:
     """A held lock: its owner, whom it was taken over from, and whether it is still ours."""
 
-    def __init__(self, owner: LockOwner, taken_over: LockOwner | None) -> None:
+    def __init__(self, host: str, owner: LockOwner, taken_over: LockOwner | None) -> None:
+        self.host = host
         self.owner = owner
         self.taken_over = taken_over
         self.lost_reason = ""
@@ -40,6 +41,15 @@ class Hold:
     @property
     def lost(self) -> bool:
         return bool(self.lost_reason)
+
+    def require(self) -> None:
+        """Raise LockedError where the lock is no longer ours: the host may be another run's by now."""
+        if self.lost:
+            raise LockedError(
+                f"{self.host}: {self.lost_reason}",
+                fix=f"see what serves: .venv/bin/invoke status --host {self.host}",
+                host=self.host,
+            )
 
 
 @contextmanager
@@ -75,13 +85,9 @@ def hold(
             with _beating(open, layout, held, heartbeat_s, clock):
                 yield held
         finally:  # after the last beat: one that finds the lock gone would call it lost
-            _give_back(shell, layout, run_id)
-        if held.lost:
-            raise LockedError(
-                f"{shell.host}: {held.lost_reason}",
-                fix=f"see what serves: .venv/bin/invoke status --host {shell.host}",
-                host=shell.host,
-            )
+            if not held.lost:  # a silent one is left to grow stale: the guard ends its watch where the lock is gone
+                _give_back(shell, layout, run_id)
+        held.require()
     finally:
         shell.close()
 
@@ -111,7 +117,7 @@ def _acquired(
             shell, scripts.ACQUIRE, layout, owner.run, gone, f"{STALE_S:.0f}", stdin=owner.model_dump_json(indent=1)
         )
         if answer.word != "held":
-            return Hold(owner, answer.owner if answer.word == "taken" else None)
+            return Hold(shell.host, owner, answer.owner if answer.word == "taken" else None)
         holder = answer.owner or nobody()
         if holder.gone and gone != holder.run:
             gone = holder.run

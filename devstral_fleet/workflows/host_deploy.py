@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devstral_fleet.errors import FleetError
+from devstral_fleet.lock import Hold
 from devstral_fleet.releases import ReleaseDecision
 from devstral_fleet.workflows import endpoint, looking, measuring, proving
 from devstral_fleet.workflows.converging import Converging
@@ -28,14 +29,15 @@ def deploy_host(host: Host, converging: Converging, switches: Switches) -> None:
     Raises:
         FleetError: with the previous release serving again, when there was one.
     """
-    with host.locked(converging.directory.id, f"deploy {host.plan.model}", switches.lock_wait_s):
+    with host.locked(converging.directory.id, f"deploy {host.plan.model}", switches.lock_wait_s) as held:
         decision, proven = look(host)
-        attempt = Attempt(host, converging, decision, proven=proven, keep_failed=switches.keep_failed)
+        attempt = Attempt(host, converging, held, decision, proven=proven, keep_failed=switches.keep_failed)
         with attempt.recovering():
             outcome = converging.deploy(decision.release_id, decision.rollback_to)
             proving.prove(host)
             if switches.bench:
                 measuring.smoke_bench(host, converging.directory.id, converging.inventory)
+            held.require()
         host.record.known.update(endpoint.report(host))
         host.record.outcome = "unchanged" if proven and not outcome.changed else "deployed"
         if not proven:
@@ -60,28 +62,41 @@ class Attempt:
 
     host: Host
     converging: Converging
+    held: Hold
     decision: ReleaseDecision
     proven: bool
     keep_failed: bool
 
     @contextmanager
     def recovering(self) -> Iterator[None]:
-        """Recover, undisturbed, from an error or an interrupt in the context; then let it go on."""
+        """Recover, undisturbed, from whatever ends the context too early; then let it go on.
+
+        Where the way back fails too, its error goes on, with the first one's words; an interrupt stays an interrupt.
+        """
         try:
             yield
-        except (FleetError, KeyboardInterrupt) as error:
-            with deferred(self.host.record.console):
-                self.recover(str(error) or "interrupted")
+        except BaseException as error:
+            try:
+                with deferred(self.host.record.console):
+                    self.recover(str(error) or "interrupted")
+            except FleetError as second:
+                if not isinstance(error, FleetError):
+                    raise error from second
+                second.evidence = (*second.evidence, f"this was on the way back from: {error}", *error.evidence)
+                raise
             raise
 
     def recover(self, reason: str) -> None:
         """Leave the host as it was: the last proven release serves, or nothing does where nothing was proven.
 
-        A release that was proven before and fails now is left alone: this run did not change it.
+        A release that was proven before and fails now is left alone: this run did not change it. So is a host whose
+        lock is no longer ours: another run, or the guard on the host, has it now.
         """
         name, console = self.host.name, self.host.record.console
         self.host.record.outcome = "failed"
-        if self.proven:
+        if self.held.lost:
+            console.host(name, f"{self.held.lost_reason}; this run changes nothing more there")
+        elif self.proven:
             console.host(name, "this release was proven by an earlier run and was not changed; it is left as it is")
         elif self.decision.rollback_to:
             console.host(name, f"failed ({reason}); going back to {self.decision.rollback_to}")

@@ -12,7 +12,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred(console: Console) -> Iterator[None]:
-    """Let nothing interrupt the context: Ctrl-C and SIGTERM get a sentence, and take effect at its end."""
+    """Let nothing interrupt the context: Ctrl-C and SIGTERM get a sentence, and take effect at its end.
+
+    Raises:
+        KeyboardInterrupt: one of them came; an error of the context is then its `__context__`.
+    """
     asked: list[int] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:
@@ -25,5 +29,5 @@ def deferred(console: Console) -> Iterator[None]:
     finally:
         for number, handler in zip(SIGNALS, before):
             signal.signal(number, handler)
-    if asked:
-        raise KeyboardInterrupt
+        if asked:
+            raise KeyboardInterrupt

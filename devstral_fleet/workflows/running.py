@@ -59,8 +59,15 @@ class Run:
             except FleetError as error:
                 host.record.fail(error)
                 self.console.error(error)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                behind = interrupt.__cause__ or interrupt.__context__
+                if isinstance(behind, FleetError):  # what had failed before, or on the way back
+                    host.record.fail(behind)
+                    self.console.error(behind)
                 host.record.code = ExitCode.INTERRUPTED
+                raise
+            except Exception:
+                host.record.code = ExitCode.BUG
                 raise
         return host.record.code == ExitCode.OK
 
