@@ -1,0 +1,39 @@
+"""The systemd unit's text, where a wrong line is seen only on another machine."""
+
+import shlex
+
+import jinja2
+import yaml
+
+from tests.support.tree import ROOT
+
+ROLE = ROOT / "playbooks" / "roles" / "service"
+SERVICE = {"home": "/srv/a home", "log": "/srv/a home/log/engine.log"}
+
+
+def numbers() -> dict[str, int]:
+    """The role's own numbers."""
+    variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
+    return {name: value for name, value in variables.items() if isinstance(value, int)}
+
+
+def unit() -> dict[str, str]:
+    """Name and value of each line."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
+    environment.filters["quote"] = shlex.quote
+    template = environment.from_string((ROLE / "templates" / "unit.service.j2").read_text())
+    lines = template.render(service=SERVICE, **numbers()).splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def test_the_engines_caches_go_where_it_may_write() -> None:
+    assert unit()["Environment"] == "'HOME=/srv/a home'"
+    assert unit()["ReadWritePaths"] == SERVICE["home"]
+
+
+def test_systemd_gives_up_on_an_engine_that_always_dies_at_once() -> None:
+    """Starts are a life and a pause apart; one more than allowed falls into the interval, as long as lives are short."""
+    life_s, pause_s, tries = (numbers()[f"__service_{name}"] for name in ("start_s", "pause_s", "start_tries"))
+    assert int(unit()["StartLimitBurst"]) == tries
+    assert int(unit()["RestartSec"]) == pause_s
+    assert int(unit()["StartLimitIntervalSec"]) >= tries * (life_s + pause_s)
