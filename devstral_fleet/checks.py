@@ -1,19 +1,20 @@
 """Is the host fit for the plan, and is what runs what was planned? Facts in, findings out (pure)."""
 
 import json
+import math
 from collections.abc import Mapping
 
 from packaging.version import InvalidVersion, Version
 
+from devstral_fleet.catalog.schema import HostRules
 from devstral_fleet.facts import EngineFacts, HostFacts, PortFacts, ReleasesFacts, ServiceFacts, VersionsFacts
 from devstral_fleet.findings import Finding, FindingState
 from devstral_fleet.plan import DeploymentPlan
 
-KNOWN_SYSTEMS = frozenset({"debian", "ubuntu", "rhel", "rocky", "almalinux"})
-ARCHITECTURES = frozenset({"x86_64", "aarch64"})
-CLOCK_SKEW_WARN_S = 30
 FIELD_OF_FLAG = {"model": "model_path", "tp": "tp_size", "tensor_parallel_size": "tp_size"}
 """Flags whose field in /server_info has another name."""
+ROUNDING = 1e-4
+"""A plan rounds to four digits."""
 
 
 def before(
@@ -23,23 +24,25 @@ def before(
     service: ServiceFacts,
     releases: ReleasesFacts,
     *,
+    rules: HostRules,
     python_minimum: str,
     controller_epoch_s: float,
 ) -> tuple[Finding, ...]:
     """Judge a host before anything is changed there; a deploy stops at the first `fail`.
 
     Args:
+        rules: what every host must be (catalog).
         python_minimum: oldest Python of the planned engine (catalog).
         controller_epoch_s: the controller's clock when the host was read, in seconds since 1970.
     """
     return (
-        _system(host),
-        _accelerator(plan, host),
+        _system(host, rules),
+        _accelerator(plan, host, rules),
         _python(plan, host, python_minimum),
         _disk(plan, host, releases),
         _memory(plan, host, service),
         _port(plan, port, service),
-        _clock(host, controller_epoch_s),
+        _clock(host, controller_epoch_s, rules),
     )
 
 
@@ -76,18 +79,18 @@ def _logs(plan: DeploymentPlan) -> str:
     return f".venv/bin/invoke logs --host {plan.host}"
 
 
-def _system(host: HostFacts) -> Finding:
+def _system(host: HostFacts, rules: HostRules) -> Finding:
     name = f"{host.os_id or 'unknown system'} {host.os_version}".strip()
     summary = f"{name}, kernel {host.kernel}, {host.architecture}"
-    if host.os_id in KNOWN_SYSTEMS:
+    if host.os_id in rules.systems:
         return _finding("operating-system", "ok", summary)
-    fix = f"it may work; tried are {', '.join(sorted(KNOWN_SYSTEMS))}"
+    fix = f"it may work; tried are {', '.join(rules.systems)}"
     return _finding("operating-system", "warn", f"{name} has not been tried", fix, summary)
 
 
-def _accelerator(plan: DeploymentPlan, host: HostFacts) -> Finding:
-    if host.architecture not in ARCHITECTURES:
-        fix = f"use a host with {' or '.join(sorted(ARCHITECTURES))}"
+def _accelerator(plan: DeploymentPlan, host: HostFacts, rules: HostRules) -> Finding:
+    if host.architecture not in rules.architectures:
+        fix = f"use a host with {' or '.join(rules.architectures)}"
         return _finding("accelerator", "fail", f"there is no engine for {host.architecture}", fix)
     if plan.accelerator == "cpu":
         return _finding("accelerator", "ok", f"{host.cpu_count} processor cores ({host.architecture})")
@@ -146,9 +149,9 @@ def _port(plan: DeploymentPlan, port: PortFacts, service: ServiceFacts) -> Findi
     return _finding("port", "fail", f"port {plan.port} is taken by {who}", fix)
 
 
-def _clock(host: HostFacts, controller_epoch_s: float) -> Finding:
+def _clock(host: HostFacts, controller_epoch_s: float, rules: HostRules) -> Finding:
     skew_s = host.utc_epoch_s - controller_epoch_s
-    if abs(skew_s) <= CLOCK_SKEW_WARN_S:
+    if abs(skew_s) <= rules.clock_skew_s:
         return _finding("clock", "ok", "the host's clock agrees with this machine's")
     word = "ahead of" if skew_s > 0 else "behind"
     summary = f"the host's clock is {abs(skew_s):.0f} s {word} this machine's"
@@ -219,6 +222,8 @@ def _arguments(plan: DeploymentPlan, engine: EngineFacts) -> Finding:
         fix = f"see why: {_logs(plan)}"
         return _finding("arguments", "fail", "the engine does not say its arguments (/server_info)", fix)
     planned = planned_fields(plan.arguments)
+    if plan.memory and "mem_fraction_static" in planned:  # with AITER the engine lowers the argument, and says so
+        planned["mem_fraction_static"] = str(plan.memory.mem_fraction_static)
     known = {name: value for name, value in planned.items() if name in engine.server_info}
     other = [
         f"{name}: planned {value}, runs with {engine.server_info[name]}"
@@ -252,7 +257,7 @@ def _equal(planned: str, seen: object) -> bool:
         return planned == str(seen)
     if isinstance(seen, int | float):
         try:
-            return float(planned) == float(seen)
+            return math.isclose(float(planned), seen, rel_tol=ROUNDING if isinstance(seen, float) else 0.0)
         except ValueError:
             return False
     if isinstance(seen, list):

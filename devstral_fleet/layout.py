@@ -3,6 +3,7 @@
 Roles get these paths as variables (`devstral_fleet.rolevars`), so no role spells them a second time.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -79,6 +80,11 @@ class HostLayout:
     def log(self) -> PurePosixPath:
         """The engine's log: standard output and error of the service, rotated."""
         return self.home / "log" / "engine.log"
+
+    @property
+    def unit(self) -> str:
+        """Name of the systemd unit: two homes on one host get two units."""
+        return f"devstral-fleet-{hashlib.sha256(str(self.home).encode()).hexdigest()[:8]}.service"
 
     def environment(self, digest: str) -> PurePosixPath:
         return self.environments / digest

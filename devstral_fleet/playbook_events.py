@@ -2,7 +2,6 @@
 
 import difflib
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,19 +87,6 @@ class PlaybookOutcome:
     def changed(self) -> int:
         """Changed tasks on all hosts."""
         return sum(counts.changed for counts in self.hosts.values())
-
-    @property
-    def role_durations_s(self) -> dict[str, float]:
-        """Seconds for each role, the slowest host's of each task, in the order of the roles."""
-        slowest = {(task.role, task.task): task.duration_s for task in sorted(self.tasks, key=_duration)}
-        sums: dict[str, float] = defaultdict(float)
-        for role, name in dict.fromkeys((task.role, task.task) for task in self.tasks):
-            sums[role] += slowest[role, name]
-        return dict(sums)
-
-    def slowest(self, count: int) -> tuple[TaskFinished, ...]:
-        """Return the `count` slowest tasks, the slowest first."""
-        return tuple(sorted(self.tasks, key=_duration, reverse=True)[:count])
 
     def raise_for_failure(self) -> None:
         """Raise PlaybookError or UnreachableError (a failed task counts more) when not everything went well."""
@@ -221,10 +207,6 @@ def _seconds(duration: Mapping[str, str]) -> float:
 
 def _counts(counts: Mapping[str, int]) -> HostCounts:
     return HostCounts(counts["ok"], counts["changed"], counts["failures"], counts["unreachable"])
-
-
-def _duration(task: TaskFinished) -> float:
-    return task.duration_s
 
 
 def _last(lines: tuple[str, ...]) -> str:

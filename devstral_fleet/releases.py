@@ -79,13 +79,6 @@ def rollback_target(facts: ReleasesFacts, wanted: str | None) -> str:
     return wanted
 
 
-def prunable(facts: ReleasesFacts, keep: int = KEPT_RELEASES) -> tuple[str, ...]:
-    """Return the ids to delete, oldest first, so that `keep` stay. What a link names is never among them."""
-    linked = {facts.serving, facts.current, facts.previous}
-    free = [release.id for release in facts.releases if release.id not in linked]
-    return tuple(free[: max(0, len(facts.releases) - keep)])
-
-
 def _known(facts: ReleasesFacts) -> list[str]:
     """Releases whose files are whole: one that was interrupted while it was written has no digest."""
     return [release.id for release in facts.releases if release.digest]

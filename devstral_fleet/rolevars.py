@@ -4,7 +4,6 @@ One dict a role, named like the role, with the keys of playbooks/roles/<role>/me
 compares them. They reach Ansible as a second inventory, so that a run can be repeated by hand without Python.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,11 +33,6 @@ class _Context:
     python: str
     guarded: bool
     audit: Mapping[str, object]
-
-
-def unit_name(home: str) -> str:
-    """Return the systemd unit of a home; a host may hold more than one."""
-    return f"devstral-fleet-{hashlib.sha256(home.encode()).hexdigest()[:8]}.service"
 
 
 def manager_for(process_1: str, user: str, *, become: bool) -> ServiceManager:
@@ -182,7 +176,7 @@ def _service(layout: HostLayout, environment: EngineEnvironment, context: _Conte
     return {
         "python": context.python,
         "manager": context.service_manager,
-        "unit": unit_name(str(layout.home)),
+        "unit": layout.unit,
         "home": str(layout.home),
         "log": str(layout.log),
         "release": context.release_id,

@@ -4,32 +4,23 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from devstral_fleet.bench.measurement import Measurement
-from devstral_fleet.catalog.schema import Baseline
+from devstral_fleet.catalog.schema import Baseline, Tolerances
 from devstral_fleet.findings import Finding, MetricVerdict, Verdict, VerdictState
 
 JUDGED_METRICS = ("output_throughput", "median_ttft_ms", "median_tpot_ms", "median_itl_ms")
 """Means and tails are shown, not judged: a single stalled request moves them."""
-SPREAD_FACTOR = 3.0
-"""A change must be larger than three times what the repeats differ among themselves. Source: design, section 5."""
 COMPARED = ("accelerator", "hardware", "gpu_count", "tp", "model", "workload", "concurrency", "num_prompts")
 SEVERITY: tuple[VerdictState, ...] = ("pass", "no-baseline", "not-comparable", "fail")
 
 
-def judge(
-    measurement: Measurement,
-    baseline: Baseline | None,
-    *,
-    tolerance_percent: float,
-    failure_limit_percent: float = 0.0,
-) -> Verdict:
+def judge(measurement: Measurement, baseline: Baseline | None, tolerances: Tolerances) -> Verdict:
     """Compare each metric's median over the repeats with the baseline.
 
     Args:
         measurement: one point, all its repeats. baseline: what judges it, None where there is none.
-        tolerance_percent: the catalog's for this accelerator; a metric's own noise can only widen it.
-        failure_limit_percent: more requests without an answer than this fail, whatever the speed.
+        tolerances: the catalog's; a metric's own noise can only widen its accelerator's percent.
     """
-    if measurement.failures > measurement.requests * failure_limit_percent / 100:
+    if measurement.failures > measurement.requests * tolerances.failure_limit_percent / 100:
         return _verdict(measurement, "fail", _failures(measurement), baseline)
     problem = measurement.token_problem()
     if problem:
@@ -39,7 +30,7 @@ def judge(
     problem = difference(measurement, baseline)
     if problem:
         return _verdict(measurement, "not-comparable", problem, baseline)
-    metrics = _metrics(measurement, baseline, tolerance_percent)
+    metrics = _metrics(measurement, baseline, tolerances)
     if not metrics:
         return _verdict(measurement, "not-comparable", "the baseline holds no metric that is judged", baseline)
     failed = [metric for metric in metrics if metric.state == "fail"]
@@ -93,16 +84,17 @@ def failure_finding(measurement: Measurement) -> Finding:
     )
 
 
-def noise_finding(measurement: Measurement, tolerance_percent: float) -> Finding:
+def noise_finding(measurement: Measurement, tolerances: Tolerances) -> Finding:
     """Say whether the repeats agree well enough that the catalog's tolerance decided."""
     spreads = {metric: measurement.spread_percent(metric) for metric in JUDGED_METRICS}
     metric, spread = max(spreads.items(), key=lambda item: item[1])
-    noisy = spread * SPREAD_FACTOR > tolerance_percent
+    widened = spread * tolerances.spread_factor
+    noisy = widened > tolerances.percent(measurement.accelerator)
     return Finding(
         check=f"bench-{measurement.workload}-{measurement.concurrency}-steady",
         state="warn" if noisy else "ok",
         summary=f"the {len(measurement.results)} repeats differ by at most {spread:.1f} % ({metric})"
-        + (f", which widens its tolerance to {spread * SPREAD_FACTOR:.0f} %" if noisy else ""),
+        + (f", which widens its tolerance to {widened:.0f} %" if noisy else ""),
         fix="stop other work on the host, then run the benchmark again" if noisy else "",
     )
 
@@ -122,17 +114,18 @@ def _point(row: Measurement | Baseline) -> tuple[str, str, int]:
     return row.model, row.workload, row.concurrency
 
 
-def _metrics(measurement: Measurement, baseline: Baseline, tolerance_percent: float) -> tuple[MetricVerdict, ...]:
+def _metrics(measurement: Measurement, baseline: Baseline, tolerances: Tolerances) -> tuple[MetricVerdict, ...]:
     found = ((name, measurement.median(name)) for name in judged_metrics(baseline))
     return tuple(
-        _metric(name, baseline.metrics[name], now, _tolerance(measurement, name, tolerance_percent))
+        _metric(name, baseline.metrics[name], now, _tolerance(measurement, name, tolerances))
         for name, now in found
         if now is not None
     )
 
 
-def _tolerance(measurement: Measurement, metric: str, tolerance_percent: float) -> float:
-    return max(tolerance_percent, SPREAD_FACTOR * measurement.spread_percent(metric))
+def _tolerance(measurement: Measurement, metric: str, tolerances: Tolerances) -> float:
+    widened = tolerances.spread_factor * measurement.spread_percent(metric)
+    return max(tolerances.percent(measurement.accelerator), widened)
 
 
 def _metric(metric: str, before: float, now: float, tolerance_percent: float) -> MetricVerdict:

@@ -77,27 +77,3 @@ class Catalog:
 
     def native(self, accelerator: Accelerator) -> NativeEnvironment | None:
         return self.runtimes.native.get(accelerator)
-
-    def tolerance_percent(self, accelerator: Accelerator) -> float:
-        """Return the percent a metric may be worse than its baseline on this accelerator."""
-        return self.tolerances.cpu if accelerator == "cpu" else self.tolerances.default
-
-    def baseline_for(
-        self, hardware: str, gpu_count: int, model: str, workload: str, concurrency: int
-    ) -> Baseline | None:
-        """Return the newest baseline of exactly this hardware, GPU count, model, workload and concurrency."""
-        wanted = (hardware, gpu_count, model, workload, concurrency)
-        rows = [
-            row
-            for row in self.baselines
-            if (row.hardware, row.gpu_count, row.model, row.workload, row.concurrency) == wanted
-        ]
-        return max(rows, key=lambda row: row.recorded, default=None)
-
-    def reference_rows(self, model: str, workload: str, *, hardware: str = "") -> tuple[Baseline, ...]:
-        """Return rows of other hardware than `hardware`: a reference line, never a pass or fail."""
-        return tuple(
-            row
-            for row in self.baselines
-            if row.model == model and row.workload == workload and row.hardware != hardware
-        )

@@ -113,12 +113,24 @@ class NativeEnvironment(Value):
     environment: dict[str, str]
 
 
+class HostRules(Value):
+    """What a host must be, whatever it serves."""
+
+    systems: tuple[str, ...]
+    """ID in /etc/os-release of the systems that were tried; another one gets a warning."""
+    architectures: tuple[str, ...]
+    """`uname -m` of the machines that there are engines for."""
+    clock_skew_s: int = Field(gt=0)
+    """Seconds that its clock may differ from the controller's without a warning."""
+
+
 class Images(Value):
     """images.yml."""
 
     sglang: dict[Accelerator, str]
     transformers_minimum: str
     supervisor: str
+    hosts: HostRules
     images: dict[str, Image]
     native: dict[Accelerator, NativeEnvironment]
 
@@ -162,10 +174,19 @@ class Workload(Value):
 
 
 class Tolerances(Value):
-    """Percent a metric may be worse than its baseline."""
+    """What a verdict lets pass."""
 
     default: float = Field(gt=0)
+    """Percent a metric may be worse than its baseline."""
     cpu: float = Field(gt=0)
+    spread_factor: float = Field(gt=0)
+    """A change must be larger than so many times what the repeats differ among themselves."""
+    failure_limit_percent: float = Field(ge=0, le=100)
+    """More requests without an answer than this fail, whatever the speed."""
+
+    def percent(self, accelerator: Accelerator) -> float:
+        """Percent a metric may be worse than its baseline on this accelerator."""
+        return self.cpu if accelerator == "cpu" else self.default
 
 
 class Workloads(Value):
@@ -204,7 +225,7 @@ class Baseline(Value):
     """Date, ISO 8601."""
     host: str = ""
     spread_percent: dict[str, float] = Field(default_factory=dict)
-    """For each metric: (largest - smallest) / mean of the repeats, where there were repeats."""
+    """For each metric: (largest - smallest) / median of the repeats in percent, where there were repeats."""
 
     @model_validator(mode="after")
     def _judged_metrics_exist(self) -> Self:

@@ -1,6 +1,5 @@
 """The engine's service as its manager sees it: a systemd unit, or the program `engine` of our own supervisord."""
 
-import hashlib
 import re
 from typing import Literal
 
@@ -53,12 +52,12 @@ _PID = re.compile(r"^pid=(\d+)$", re.MULTILINE)
 
 def unit_name(layout: HostLayout) -> str:
     """Name of the systemd unit: two homes on one host get two units."""
-    return f"devstral-fleet-{hashlib.sha256(str(layout.home).encode()).hexdigest()[:8]}.service"
+    return layout.unit
 
 
 def command(layout: HostLayout) -> list[str]:
     """Words of the probe; the script itself goes to standard input."""
-    return ["sh", "-s", str(layout.supervisor), unit_name(layout)]
+    return ["sh", "-s", str(layout.supervisor), layout.unit]
 
 
 def read(shell: Shell, layout: HostLayout) -> ServiceFacts:

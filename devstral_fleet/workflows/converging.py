@@ -113,10 +113,7 @@ class Converging:
 
     def _remember(self, outcome: PlaybookOutcome, *, check: bool) -> None:
         known = self.host.record.known
-        tasks = (
-            TaskReport(name=_name(task), seconds=task.duration_s, changed=_changed(task)) for task in outcome.tasks
-        )
-        known["tasks"] = slowest((*known.get("tasks", ()), *tasks))
+        known["tasks"] = slowest((*known.get("tasks", ()), *map(_task_report, outcome.tasks)))
         if outcome.playbook == "deploy.yml":
             changed = [task for task in outcome.tasks if _changed(task)]
             known["changes"] = tuple(ChangeReport(task=_name(task), diff=task.diff) for task in changed)

@@ -24,6 +24,7 @@ def findings(host: Host) -> tuple[Finding, ...]:
         port,
         host.service(),
         host.releases(),
+        rules=catalogs.load().runtimes.hosts,
         python_minimum=python_minimum(host.plan),
         controller_epoch_s=time.time(),
     )

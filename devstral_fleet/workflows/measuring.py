@@ -48,13 +48,12 @@ def judge(host: Host, measured: tuple[Measurement, ...], inventory: Path) -> tup
     catalog = catalogs.load()
     directory = inventory if inventory.is_dir() else inventory.parent
     own = baselines.load(directory, host.name)
-    tolerance = catalog.tolerance_percent(host.plan.accelerator)
     judged = []
     for one in measured:
-        findings = (verdict.failure_finding(one), verdict.noise_finding(one, tolerance))
+        findings = (verdict.failure_finding(one), verdict.noise_finding(one, catalog.tolerances))
         host.record.add("findings_after", findings)
         chosen = verdict.choose(one, own, catalog.baselines)
-        judged.append(verdict.judge(one, chosen, tolerance_percent=tolerance))
+        judged.append(verdict.judge(one, chosen, catalog.tolerances))
     references = (row for one in measured for row in verdict.references(one, catalog.baselines))
     host.record.known.update(verdicts=tuple(judged), verdict=verdict.worst(judged), references=tuple(references))
     if host.record.known["verdict"] == "no-baseline":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult, parse
-from devstral_fleet.catalog.schema import Baseline, Workload, WorkloadPoint
+from devstral_fleet.catalog.schema import Baseline, Tolerances, Workload, WorkloadPoint
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, MemoryArithmetic, ModelFiles
 
 CASES = Path(__file__).parent / "cases" / "bench"
@@ -23,6 +23,11 @@ CHAT = Workload(
         WorkloadPoint(concurrency=16, num_prompts=80, total_input_tokens=39668, total_output_tokens=40805),
     ),
 )
+
+
+def tolerances(percent: float, failure_limit_percent: float = 0.0) -> Tolerances:
+    """The same percent for every accelerator."""
+    return Tolerances(default=percent, cpu=percent, spread_factor=3.0, failure_limit_percent=failure_limit_percent)
 
 
 def plan() -> DeploymentPlan:

@@ -14,7 +14,7 @@ from devstral_fleet.report.model import (
     TaskReport,
     slowest,
 )
-from tests.unit.bench_samples import baseline, h100_result, measurement, plan
+from tests.unit.bench_samples import baseline, h100_result, measurement, plan, tolerances
 
 HOSTILE = "<script>alert('x')</script> | a & b\nsecond line ```fence```"
 PHASES = (
@@ -31,7 +31,7 @@ def measured() -> HostReport:
     first = h100_result()
     repeats = (first, first.model_copy(update={"output_throughput": 1050.5}), first)
     point = measurement(*repeats)
-    verdict = judge(point, baseline(), tolerance_percent=5)
+    verdict = judge(point, baseline(), tolerances(5))
     other = baseline(name="amd-unspecified-tp8", hardware="amd-unspecified", tp=8, gpu_count=8, accelerator="amd")
     return HostReport(
         host="gpu01",

@@ -7,7 +7,7 @@ import pytest
 from devstral_fleet.bench import baselines
 from devstral_fleet.bench.verdict import choose, judge
 from devstral_fleet.errors import CatalogError, ExitCode, VerificationError
-from tests.unit.bench_samples import baseline, h100_result, measurement
+from tests.unit.bench_samples import baseline, h100_result, measurement, tolerances
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def test_what_is_recorded_judges_the_next_run(tmp_path: Path) -> None:
     own = baselines.load(tmp_path, "gpu01")
     assert own == (recorded,)
     assert (recorded.recorded, recorded.host, recorded.spread_percent["median_ttft_ms"]) == ("2026-11-23", "gpu01", 0.0)
-    verdict = judge(measurement(), choose(measurement(), own, ()), tolerance_percent=5)
+    verdict = judge(measurement(), choose(measurement(), own, ()), tolerances(5))
     assert verdict.state == "pass"
 
 

@@ -8,8 +8,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from devstral_fleet import catalog as catalogs
 from devstral_fleet import checks
 from devstral_fleet.findings import Finding
+from tests.support.intents import gpu_host, planned
 from tests.support.values import ABSENT, ENGINE, FREE_PORT, HOST, PLAN, RUNNING, VERSIONS, releases
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "checks.yml").read_text())
@@ -34,6 +36,7 @@ def _before(case: dict[str, Any]) -> tuple[Finding, ...]:
         _changed(FREE_PORT, case.get("port")),
         _changed(ABSENT, case.get("service")),
         releases(digests),
+        rules=catalogs.load().runtimes.hosts,
         python_minimum="3.11",
         controller_epoch_s=1_700_000_000.0,
     )
@@ -79,6 +82,18 @@ def test_every_finding_of_a_good_host_is_ok() -> None:
         assert len({finding.check for finding in findings}) == len(findings)
 
 
+@pytest.mark.parametrize(("said", "state"), [(0.83 * 0.85, "ok"), (0.83, "fail")])
+def test_an_engine_that_lowers_the_memory_fraction_is_compared_with_what_was_planned(said: float, state: str) -> None:
+    plan = planned(gpu_host(accelerator="amd", hardware="mi300x"))
+    assert plan.memory is not None
+    written = checks.planned_fields(plan.arguments)["mem_fraction_static"]
+    assert plan.memory.mem_fraction_static == pytest.approx(float(written) * 0.85, abs=1e-4)
+    says = {"mem_fraction_static": said / 0.83 * float(written)}
+    engine = ENGINE.model_copy(update={"server_info": says})
+    found = checks.after(plan, RUNNING, engine, VERSIONS, releases({"1": plan.digest}, "1", "1"))
+    assert [finding.state for finding in found if finding.check == "arguments"] == [state]
+
+
 @pytest.mark.parametrize(
     ("arguments", "fields"),
     [
@@ -103,6 +118,7 @@ def test_arguments_as_fields(arguments: tuple[str, ...], fields: dict[str, str])
         ("1 2", [1, 2], "ok"),
         ("1 3", [1, 2], "fail"),
         ("many", 3, "fail"),
+        ("65536", 65537, "fail"),
     ],
 )
 def test_words_are_compared_with_typed_values(planned: str, seen: object, state: str) -> None:

@@ -105,14 +105,6 @@ def test_changes_show_text_before_and_after_or_a_scripts_lines(mixed: PlaybookOu
     assert changes["good", "Say what was made"] == "made one\nmade two\n"
 
 
-def test_durations_are_the_slowest_hosts(mixed: PlaybookOutcome) -> None:
-    [role] = mixed.role_durations_s
-    assert role == "shelf"
-    label = [task.duration_s for task in mixed.tasks if task.task == "Write a label"]
-    assert mixed.slowest(1)[0].duration_s == max(label)
-    assert mixed.role_durations_s["shelf"] >= max(label)
-
-
 def test_a_failed_task_counts_more_than_an_unreachable_host(mixed: PlaybookOutcome) -> None:
     assert mixed.failures[0].host == "away"
     with pytest.raises(PlaybookError) as caught:

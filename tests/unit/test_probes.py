@@ -94,7 +94,7 @@ def test_supervisorctl_of_the_home_is_asked(layout: HostLayout, tmp_path: Path) 
 
 
 def test_two_homes_have_two_units() -> None:
-    one, other = (service.unit_name(HostLayout.of(home)) for home in ("/opt/a", "/opt/b"))
+    one, other = (HostLayout.of(home).unit for home in ("/opt/a", "/opt/b"))
     assert one != other
     assert one.startswith("devstral-fleet-")
     assert one.endswith(".service")

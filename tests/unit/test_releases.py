@@ -10,7 +10,7 @@ import yaml
 
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.facts import ReleasesFacts, ServiceFacts
-from devstral_fleet.releases import decide, prunable, rollback_target
+from devstral_fleet.releases import decide, rollback_target
 from tests.support.values import PLAN, RUNNING, releases
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "releases.yml").read_text())
@@ -51,12 +51,6 @@ def test_rollback_target(case: dict[str, Any]) -> None:
     assert caught.value.fix
 
 
-@pytest.mark.parametrize("case", CASES["prune"], ids=_named)
-def test_prunable(case: dict[str, Any]) -> None:
-    facts = releases({str(id): f"d{id}" for id in range(1, case["count"] + 1)}, *map(str, case["links"]))
-    assert prunable(facts) == tuple(map(str, case["gone"]))
-
-
 def test_no_state_of_a_host_breaks_a_decision() -> None:
     """Every combination of links over three releases, with and without the plan among them."""
     digests = {"1": "a", "2": PLAN.digest, "3": ""}
@@ -69,4 +63,3 @@ def test_no_state_of_a_host_breaks_a_decision() -> None:
         assert decision.rollback_to != decision.release_id
         assert (decision.kind == "keep") == (serving == "2" and state in ("running", "starting"))
         assert decision.new == ("2" not in (serving, current))
-        assert not {serving, current, previous} & set(prunable(facts, keep=0))

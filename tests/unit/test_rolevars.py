@@ -82,12 +82,6 @@ def test_stopping_names_no_release(plan: DeploymentPlan) -> None:
     assert manifest["created"] == ""
 
 
-def test_a_unit_name_differs_from_home_to_home() -> None:
-    assert rolevars.unit_name("/opt/fleet") == rolevars.unit_name("/opt/fleet")
-    assert rolevars.unit_name("/opt/fleet") != rolevars.unit_name("/srv/fleet")
-    assert rolevars.unit_name("/opt/fleet").startswith("devstral-fleet-")
-
-
 @pytest.mark.parametrize(
     ("process_1", "user", "become", "manager"),
     [

@@ -4,6 +4,7 @@
 
 `previous` takes over what `current` was, then `current` points to RELEASE: a break between the two leaves both
 pointing to proven releases. Kept are the KEEP newest releases and those that serving, current and previous name.
+A release that does not serve cannot be proven: the guard may have given the host back in between.
 Each line printed is one change, made or (with --check) only foreseen.
 """
 
@@ -95,6 +96,9 @@ def main():
     options = parser.parse_args()
     if not (options.home / "releases" / options.release / "release.json").is_file() and not options.check:
         raise SystemExit(f"{options.home}/releases/{options.release} is no release")
+    serving = target(options.home / "serving")
+    if serving != options.release and not options.check:
+        raise SystemExit(f"{serving or 'nothing'} serves by now, not {options.release}: it was not proven")
     for change in changes(options.home, options.release, options.keep, options.check):
         print(change)
 
