@@ -1,6 +1,5 @@
-"""Role variables and argument specifications say the same; what is not specified is refused by Ansible itself."""
+"""Role variables and argument specifications say the same."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +9,7 @@ import pytest
 import yaml
 
 from devstral_fleet import lock, rolevars
-from devstral_fleet.errors import PlaybookError
-from devstral_fleet.playbook import PlaybookCommand, run
-from tests.support.plans import native_plan
+from tests.support.plans import role_variables
 from tests.support.tree import ROOT
 
 ROLES = ROOT / "playbooks" / "roles"
@@ -30,17 +27,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 @pytest.fixture
 def variables(tmp_path: Path) -> rolevars.RoleVariables:
-    requirements = tmp_path / "engine.lock"
-    requirements.write_text("sglang\n")
-    return rolevars.role_variables(
-        native_plan(tmp_path / "home", requirements, 30000),
-        release_id="20260101T000000Z-aaaaaaaaaaaa",
-        previous_id="",
-        run_id="run-1",
-        service_manager="supervisor",
-        requirements_path=str(requirements),
-        supervisor_version="1",
-    )
+    return role_variables(tmp_path)
 
 
 def specification(role: str) -> Mapping[str, Any]:
@@ -106,38 +93,3 @@ def test_the_guard_and_the_lock_agree_when_a_controller_is_dead() -> None:
     assert yaml.safe_load((ROLES / "service" / "vars" / "main.yml").read_text())["__service_heartbeat_stale_s"] == (
         lock.STALE_S
     )
-
-
-def validate(variables: rolevars.RoleVariables, folder: Path) -> None:
-    """Run validate.yml, which reaches no host, with these variables."""
-    for name, text in rolevars.inventory_files({"nowhere": variables}).items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    command = PlaybookCommand("validate.yml", (folder / "hosts.json",))
-    run(command, log=folder / "log.jsonl", on_event=lambda _event: None).raise_for_failure()
-
-
-def test_ansible_takes_the_variables(variables: rolevars.RoleVariables, tmp_path: Path) -> None:
-    validate(json.loads(json.dumps(variables)), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("role", "change", "words"),
-    [
-        ("service", {"colour": "red"}, "colour"),
-        ("service", {"manager": "cron"}, "cron"),
-        ("release", {"arguments": None}, "arguments"),
-    ],
-)
-def test_ansible_refuses_what_is_not_specified(
-    role: str, change: dict[str, object], words: str, variables: rolevars.RoleVariables, tmp_path: Path
-) -> None:
-    variables[role] |= change
-    with pytest.raises(PlaybookError, match=words):
-        validate(variables, tmp_path)
-
-
-def test_a_host_without_variables_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlaybookError, match="host_layout"):
-        validate({}, tmp_path)

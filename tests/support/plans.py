@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from devstral_fleet import rolevars
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
 
 MODEL_DIRECTORY = "devstral-tiny-1"
@@ -63,3 +64,18 @@ def native_plan(home: Path, requirements: Path, port: int, **changes: object) ->
         smoke_workload="chat",
     )
     return plan.model_copy(update=changes)
+
+
+def role_variables(directory: Path) -> rolevars.RoleVariables:
+    """Role variables of a native plan whose files lie in `directory`."""
+    requirements = directory / "engine.lock"
+    requirements.write_text("sglang\n")
+    return rolevars.role_variables(
+        native_plan(directory / "home", requirements, 30000),
+        release_id="20260101T000000Z-aaaaaaaaaaaa",
+        previous_id="",
+        run_id="run-1",
+        service_manager="supervisor",
+        requirements_path=str(requirements),
+        supervisor_version="1",
+    )
