@@ -19,7 +19,9 @@ def status(console: "Console", host: str = "", inventory: str = "", json: bool =
 
 
 @verb()
-def release(console: "Console", host: str = "", inventory: str = "", yes: bool = False) -> "ExitCode":
+def release(
+    console: "Console", host: str = "", inventory: str = "", yes: bool = False, json: bool = False
+) -> "ExitCode":
     """Break the deploy lock of a host; --yes when its owner may still be at work."""
     from devstral_fleet.workflows import locking as workflow
     from devstral_fleet.workflows.planning import Ask

@@ -3,7 +3,7 @@
 from devstral_fleet import audit as audit_log
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
-from devstral_fleet.workflows.host import opened
+from devstral_fleet.workflows.host import Host, each
 from devstral_fleet.workflows.planning import Ask, targets
 
 COLUMNS = ("time", "event", "release", "who", "reason")
@@ -12,10 +12,12 @@ COLUMNS = ("time", "event", "release", "who", "reason")
 def audit(console: Console, ask: Ask, lines: int) -> ExitCode:
     """Print the newest entries of each host's audit log, oldest first."""
     entries: dict[str, list[dict[str, object]]] = {}
-    for target in targets(ask):
-        with opened(target, console) as host:
-            entries[host.name] = list(audit_log.read(host.shell, host.layout))[-lines:]
-        rows = [[str(entry.get(column, "")) for column in COLUMNS] for entry in entries[target.name]]
-        console.table(target.name, COLUMNS, rows)
+
+    def show(host: Host) -> None:
+        entries[host.name] = audit_log.read(host.shell, host.layout)[-lines:]
+        rows = [[str(entry.get(column, "")) for column in COLUMNS] for entry in entries[host.name]]
+        console.table(host.name, COLUMNS, rows)
+
+    code = each(targets(ask), console, show)
     console.document(entries)
-    return ExitCode.OK
+    return code

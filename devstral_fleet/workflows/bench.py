@@ -9,7 +9,7 @@ from devstral_fleet.bench import baselines
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import measuring
+from devstral_fleet.workflows import measuring, proving
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, inventory_path, targets
 from devstral_fleet.workflows.running import Run
@@ -36,7 +36,7 @@ def bench(console: Console, ask: Ask, wish: Wish) -> ExitCode:
 
 
 def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish) -> None:
-    """Measure one host under its lock, so that no deploy changes what is measured.
+    """Measure one host under its lock, so that no deploy changes what is measured; what serves must be the plan's.
 
     With --save-baseline the measurement becomes the baseline, whatever the old one says of it.
     """
@@ -44,6 +44,7 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish) -> None:
     points = workload.points if wish.workload else (workload.smoke_point,)
     repeats = wish.repeats or workload.smoke_repeats
     with host.locked(run_id, "bench", wish.lock_wait_s):
+        proving.compare(host, host.engine())
         measured = measuring.measure(host, run_id, workload, points, repeats)
     judged = measuring.judge(host, measured, inventory)
     if wish.save_baseline:

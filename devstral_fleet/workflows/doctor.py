@@ -1,27 +1,29 @@
 """doctor: what would keep a deploy from working. Read-only."""
 
 from devstral_fleet.console import Console
-from devstral_fleet.errors import ExitCode
+from devstral_fleet.errors import ExitCode, worst
 from devstral_fleet.findings import Finding
 from devstral_fleet.workflows import looking
-from devstral_fleet.workflows.host import opened
+from devstral_fleet.workflows.host import Host, each
 from devstral_fleet.workflows.planning import Ask, targets
 
 
 def doctor(console: Console, ask: Ask) -> ExitCode:
     """Show every finding on every host; exit code 5 when one failed."""
     findings: dict[str, list[dict[str, object]]] = {}
-    failed = False
-    for target in targets(ask):
-        with opened(target, console) as host:
-            found = looking.findings(host)
+    judged: list[ExitCode] = []
+
+    def look(host: Host) -> None:
+        found = looking.findings(host)
         for finding in found:
-            console.finding(target.name, finding)
-        findings[target.name] = [finding.model_dump(mode="json") for finding in found]
-        failed = failed or any(finding.state == "fail" for finding in found)
-        console.host(target.name, _sentence(found))
+            console.finding(host.name, finding)
+        findings[host.name] = [finding.model_dump(mode="json") for finding in found]
+        judged.extend(ExitCode.VERIFICATION for finding in found if finding.state == "fail")
+        console.host(host.name, _sentence(found))
+
+    code = each(targets(ask), console, look)
     console.document(findings)
-    return ExitCode.VERIFICATION if failed else ExitCode.OK
+    return worst([code, *judged])
 
 
 def _sentence(found: tuple[Finding, ...]) -> str:

@@ -1,13 +1,13 @@
 """One host in one run: its plan, its shell, its record, and the looks at it that several verbs share."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devstral_fleet import lock
 from devstral_fleet.console import Console
-from devstral_fleet.errors import PlanError, ProbeError
+from devstral_fleet.errors import ExitCode, FleetError, PlanError, ProbeError, worst
 from devstral_fleet.facts import EngineFacts, ReleasesFacts, ServiceFacts
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.lock import Hold, LockOwner
@@ -108,3 +108,16 @@ def opened(target: Target, console: Console) -> Iterator[Host]:
         yield Host(target, shell, HostRecord(target, console))
     finally:
         shell.close()
+
+
+def each(found: Iterable[Target], console: Console, step: Callable[[Host], None]) -> ExitCode:
+    """Run a step on every host; one that fails is shown, stops no other, and the worst one's code is returned."""
+    codes = []
+    for target in found:
+        try:
+            with opened(target, console) as host:
+                step(host)
+        except FleetError as error:
+            console.error(error)
+            codes.append(error.code)
+    return worst(codes)

@@ -3,35 +3,43 @@
 from devstral_fleet import lock
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
-from devstral_fleet.workflows.host import opened
+from devstral_fleet.workflows.host import Host, each
 from devstral_fleet.workflows.planning import Ask, targets
 
 
 def status(console: Console, ask: Ask) -> ExitCode:
     """Show who holds each host's lock."""
     owners: dict[str, object] = {}
-    for target in targets(ask):
-        with opened(target, console) as host:
-            owner = lock.status(host.shell, host.layout)
-        owners[target.name] = owner.model_dump(mode="json") if owner else None
-        console.host(target.name, sentence(owner) if owner else "not locked")
+
+    def show(host: Host) -> None:
+        owner = lock.status(host.shell, host.layout)
+        owners[host.name] = owner.model_dump(mode="json") if owner else None
+        console.host(host.name, sentence(owner) if owner else "not locked")
+
+    code = each(targets(ask), console, show)
     console.document(owners)
-    return ExitCode.OK
+    return code
 
 
 def release(console: Console, ask: Ask, *, yes: bool) -> ExitCode:
     """Break each host's lock; a lock whose owner still beats needs --yes."""
-    for target in targets(ask):
-        with opened(target, console) as host:
-            owner = lock.status(host.shell, host.layout)
-            if owner and not owner.stale and not yes:
-                raise ConfigurationError(
-                    f"{host.name}: {sentence(owner)}, and is still at work",
-                    fix=f"wait for it, or break its lock: .venv/bin/invoke lock.release --host {host.name} --yes",
-                )
-            broken = lock.release(host.shell, host.layout)
-            console.host(host.name, f"lock released ({sentence(broken)})" if broken else "was not locked")
-    return ExitCode.OK
+    released: dict[str, object] = {}
+
+    def give_back(host: Host) -> None:
+        owner = lock.status(host.shell, host.layout)
+        if owner and not owner.stale and not yes:
+            raise ConfigurationError(
+                f"{host.name}: {sentence(owner)}, and is still at work",
+                fix=f"wait for it, or break its lock: .venv/bin/invoke lock.release --host {host.name} --yes",
+                host=host.name,
+            )
+        broken = lock.release(host.shell, host.layout)
+        released[host.name] = broken.model_dump(mode="json") if broken else None
+        console.host(host.name, f"lock released ({sentence(broken)})" if broken else "was not locked")
+
+    code = each(targets(ask), console, give_back)
+    console.document(released)
+    return code
 
 
 def sentence(owner: lock.LockOwner) -> str:

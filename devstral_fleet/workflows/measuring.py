@@ -1,6 +1,7 @@
 """Measure beside the engine, as a job that survives a dropped connection, and judge by the baseline."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
@@ -9,7 +10,7 @@ from devstral_fleet.bench import baselines, command, parse, progress, verdict
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult
 from devstral_fleet.catalog.schema import Workload, WorkloadPoint
-from devstral_fleet.errors import PerformanceError, VerificationError
+from devstral_fleet.errors import FleetError, PerformanceError, VerificationError
 from devstral_fleet.findings import Verdict
 from devstral_fleet.report.model import BenchRow
 from devstral_fleet.workflows.host import Host
@@ -38,8 +39,11 @@ def measure(
                 results = tuple(_one(host, job_id, workload, point) for job_id in ids)
             measured.append(Measurement.of(host.plan, workload, point, results))
             host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
-    finally:
-        job.clear(host.shell, host.layout.jobs)
+    except BaseException:
+        with suppress(FleetError):  # a host that is away must not hide what ended the measurement
+            job.clear(host.shell, host.layout.jobs)
+        raise
+    job.clear(host.shell, host.layout.jobs)
     return tuple(measured)
 
 
