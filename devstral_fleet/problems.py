@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.intent import HostIntent
+from devstral_fleet.redact import is_secret_name
 
 OMP_BIND = "SGLANG_CPU_OMP_THREADS_BIND"
 
@@ -20,6 +21,7 @@ def problems(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, by
         *_names(intent, catalog),
         *_pairs(intent, catalog),
         *_address(intent),
+        *_environment(intent),
         *_runtime(intent, catalog, requirements),
         *(_cpu(intent) if intent.accelerator == "cpu" else ()),
     ]
@@ -75,6 +77,15 @@ def _address(intent: HostIntent) -> list[str]:
             " leave it out and use `invoke connect`, or give one private address"
         ]
     return []
+
+
+def _environment(intent: HostIntent) -> list[str]:
+    """The environment stands in the plan, the release and the report."""
+    return [
+        f"fleet_environment holds {name}, which names a secret; take it out: the engine's key is made on the host"
+        for name in intent.environment
+        if is_secret_name(name)
+    ]
 
 
 def _runtime(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, bytes]) -> list[str]:

@@ -28,8 +28,6 @@ def get(path):
             status, text = answer.status, answer.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, None
-    except (OSError, ValueError):
-        return 0, None
     except Exception:
         return 0, None
     try:

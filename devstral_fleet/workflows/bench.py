@@ -11,7 +11,7 @@ from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows import measuring, proving
 from devstral_fleet.workflows.host import Host
-from devstral_fleet.workflows.planning import Ask, inventory_path, targets
+from devstral_fleet.workflows.planning import Ask, inventory_directory, inventory_path, targets
 from devstral_fleet.workflows.running import Run
 
 
@@ -49,7 +49,7 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish) -> None:
     judged = measuring.judge(host, measured, inventory)
     if wish.save_baseline:
         rows = [baselines.record(one, repeats=repeats) for one in measured]
-        path = baselines.save(inventory if inventory.is_dir() else inventory.parent, host.name, rows)
+        path = baselines.save(inventory_directory(inventory), host.name, rows)
         host.record.known["baseline_command"] = ""
         host.record.console.host(host.name, f"baseline recorded in {path}")
     else:

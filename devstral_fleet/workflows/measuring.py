@@ -14,6 +14,7 @@ from devstral_fleet.errors import FleetError, PerformanceError, VerificationErro
 from devstral_fleet.findings import Verdict
 from devstral_fleet.report.model import BenchRow
 from devstral_fleet.workflows.host import Host
+from devstral_fleet.workflows.planning import inventory_directory
 
 BENCH_DEADLINE_S = 3600.0
 SHOWN_LINES = 20
@@ -50,8 +51,7 @@ def measure(
 def judge(host: Host, measured: tuple[Measurement, ...], inventory: Path) -> tuple[Verdict, ...]:
     """Judge each measurement by the host's own baseline, else by the catalog's, and remember the verdicts."""
     catalog = catalogs.load()
-    directory = inventory if inventory.is_dir() else inventory.parent
-    own = baselines.load(directory, host.name)
+    own = baselines.load(inventory_directory(inventory), host.name)
     judged = []
     for one in measured:
         findings = (verdict.failure_finding(one), verdict.noise_finding(one, catalog.tolerances))

@@ -59,9 +59,8 @@ def inventory_path(ask: Ask) -> Path:
     return inventory.resolve_path(ask.inventory or None, os.environ, Path.cwd())
 
 
-def inventory_directory(ask: Ask) -> Path:
-    """Directory of the inventory, where a host's own baselines lie too."""
-    path = inventory_path(ask)
+def inventory_directory(path: Path) -> Path:
+    """Directory of the inventory at `path`, where a host's own baselines lie too."""
     return path if path.is_dir() else path.parent
 
 

@@ -155,6 +155,7 @@ def test_a_pinned_image_is_named_by_its_digest() -> None:
     ({"accelerator": "cpu", "engine_requirements": "/no/file"}, "requirements file '/no/file' cannot be read"),
     ({"accelerator": "cpu", "mem_fraction_static": 0.5}, "on cpu set fleet_max_total_tokens"),
     ({"accelerator": "cpu", "tensor_parallel": 2}, "tp 2 on cpu needs one core list a rank"),
+    ({"environment": {"HF_TOKEN": "x"}}, "fleet_environment holds HF_TOKEN, which names a secret"),
     ({"listen": "0.0.0.0"}, "fleet_listen 0.0.0.0 would publish the engine without TLS"),
     ({"listen": "::"}, "fleet_listen :: would publish"),
     ({"listen": "8.8.8.8"}, "fleet_listen 8.8.8.8 would publish"),
