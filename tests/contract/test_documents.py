@@ -1,8 +1,8 @@
 """The documents say what the program does: exit codes, tasks, options, make targets."""
 
+import copy
 import re
 import shlex
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,14 @@ TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
 TASKS = sorted(ns.task_names)
 
 
-@cache
 def contexts() -> list[ParserContext]:
-    """What Invoke knows of the tasks' options. Asked once."""
-    return list(ns.to_contexts())
+    """What Invoke knows of the tasks' options, of copies: Invoke takes each help text out of a task as it reads it."""
+    found = []
+    for name in ns.task_names:
+        task = copy.copy(ns[name])
+        task.help = dict(task.help)
+        found.append(ParserContext(name=name, args=task.get_arguments()))
+    return found
 
 
 def documents() -> list[Path]:
