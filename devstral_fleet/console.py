@@ -12,12 +12,13 @@ from typing import IO, TextIO
 from rich.console import Console as Rich
 from rich.markup import escape
 from rich.status import Status
-from rich.table import Table
 
 from devstral_fleet.errors import FleetError
 from devstral_fleet.findings import Finding
 
 HEARTBEAT_S = 15.0
+GAP = 2
+"""Spaces between two columns."""
 MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
 
@@ -56,6 +57,7 @@ class Console:
         self._clock = clock
         self._status: Status | None = None
         self._step = ""
+        self._documented = False
 
     def say(self, text: str) -> None:
         """Print one plain line."""
@@ -117,21 +119,18 @@ class Console:
         if error.fix:
             self._errors.print(f"  fix: {escape(error.fix)}")
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table."""
-        table = Table(
-            show_header=any(columns),
-            title=title or None,
-            title_justify="left",
-            box=None,
-            pad_edge=False,
-            header_style="bold",
-        )
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        self._rich.print(table)
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """Print a table, a line a row, or a line a cell where the terminal is too narrow. No cell is broken."""
+        if title:
+            self._rich.print(f"[bold]{escape(title)}[/]")
+        widths = [max(len(cell) for cell in column) for column in zip(columns, *rows)]
+        if self._rich.is_terminal and sum(widths) + GAP * (len(widths) - 1) > self._rich.width:
+            for row in rows:
+                self.pairs([(name, cell) for name, cell in zip(columns, row) if cell])
+            return
+        for number, row in enumerate((columns, *rows)):
+            line = escape((" " * GAP).join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+            self._rich.print(line if number else f"[bold]{line}[/]")
 
     def pairs(self, rows: Sequence[tuple[str, str]]) -> None:
         """Print labels and texts, one under the other; a text is never broken, so that it can be pasted."""
@@ -150,7 +149,16 @@ class Console:
     def document(self, value: object) -> None:
         """Write the one JSON document of a --json run; nothing without --json."""
         if self.json:
+            self._documented = True
             self.text(json_module.dumps(value, indent=2))
+
+    def document_of_error(
+        self, kind: str, message: str, *, code: int, fix: str = "", evidence: Sequence[str] = ()
+    ) -> None:
+        """Write why a --json run has no other document, with the keys that a report's errors have."""
+        if not self._documented:
+            error = {"kind": kind, "message": message, "fix": fix, "evidence": list(evidence), "exit_code": int(code)}
+            self.document({"error": error})
 
 
 def _discard(stream: IO[str]) -> None:

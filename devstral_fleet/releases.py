@@ -62,12 +62,13 @@ def rollback_target(facts: ReleasesFacts, wanted: str | None) -> str:
     """
     known = _known(facts)
     if wanted is None:
+        others = [release for release in known if release != facts.serving]
         target = facts.previous if facts.serving == facts.current else facts.current
         if target in known:
             return target
         raise ConfigurationError(
             "there is no proven release to go back to" if not target else f"release {target} is gone from the host",
-            fix=f"name one with --release: {', '.join(known)}" if known else "deploy first: .venv/bin/invoke deploy",
+            fix=f"name one with --release: {', '.join(others)}" if others else "deploy another plan first",
         )
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)

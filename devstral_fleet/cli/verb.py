@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Exit, Task, task
 
+from devstral_fleet.cli.numbers import Verb
+
 if TYPE_CHECKING:
     from devstral_fleet.errors import ExitCode
 
@@ -47,7 +49,7 @@ def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
         names = run.__wrapped__.__code__.co_varnames[1 : run.__wrapped__.__code__.co_argcount]
         known = {name.replace("_", "-") for name in names}
         shown = {name: text for name, text in {**HELP, **texts}.items() if name in known}
-        return task(help=shown, auto_shortflags=False)(run)  # type: ignore[no-any-return]
+        return task(help=shown, auto_shortflags=False, klass=Verb)(run)  # type: ignore[no-any-return]
 
     return make
 
@@ -63,9 +65,13 @@ def _exit_code(body: Body, *args: Any, **options: Any) -> int:
         return int(body(console, *args, **options))
     except KeyboardInterrupt:
         console.say("interrupted")
+        console.document_of_error("KeyboardInterrupt", "interrupted", code=ExitCode.INTERRUPTED)
         return int(ExitCode.INTERRUPTED)
     except FleetError as error:
         console.error(error)
+        console.document_of_error(
+            type(error).__name__, error.message, fix=error.fix, evidence=error.evidence, code=error.code
+        )
         return int(error.code)
 
 

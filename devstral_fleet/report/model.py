@@ -27,6 +27,7 @@ Outcome = Literal[
     "checked",
     "verified",
     "measured",
+    "recorded",
     "stopped",
     "unknown",
 ]

@@ -13,6 +13,7 @@ OUTCOMES = {
     "checked": "checked; nothing was changed",
     "verified": "verified",
     "measured": "measured",
+    "recorded": "measured and recorded as its baseline",
     "stopped": "stopped",
     "unknown": "ended without an outcome",
 }
@@ -94,7 +95,7 @@ def sentence(host: HostReport) -> str:
     words = OUTCOMES[host.outcome]
     if host.error:
         words += f": {host.error.message}"
-    elif host.verdict:
+    elif host.verdict and host.outcome != "recorded":
         words += f", {VERDICTS[host.verdict]}"
     return words
 

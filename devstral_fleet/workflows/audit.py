@@ -16,7 +16,7 @@ def audit(console: Console, ask: Ask, lines: int) -> ExitCode:
     def show(host: Host) -> None:
         entries[host.name] = audit_log.read(host.shell, host.layout)[-lines:]
         rows = [[str(entry.get(column, "")) for column in COLUMNS] for entry in entries[host.name]]
-        console.table(host.name, COLUMNS, rows)
+        console.table(COLUMNS, rows, title=host.name)
 
     code = each(targets(ask), console, show)
     console.document(entries)

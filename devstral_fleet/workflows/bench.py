@@ -27,8 +27,10 @@ class Wish:
 
 def bench(console: Console, ask: Ask, wish: Wish) -> ExitCode:
     """Measure every host that was named, one after the other."""
-    found = targets(ask)
-    inventory = inventory_path(ask)
+    found, inventory = targets(ask), inventory_path(ask)
+    if wish.workload:
+        catalogs.load().workload(wish.workload)
+    measuring.require_readable_baselines(inventory, [target.name for target in found])
     with Run(console, RunDirectory.create(project.runs(), "bench"), "bench", ask) as run:
         for target in found:
             run.on(target, lambda host: bench_host(host, run.directory.id, inventory, wish))
@@ -44,7 +46,7 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish) -> None:
     points = workload.points if wish.workload else (workload.smoke_point,)
     repeats = wish.repeats or workload.smoke_repeats
     with host.locked(run_id, "bench", wish.lock_wait_s):
-        proving.compare(host, host.engine())
+        proving.compare(host, host.require_serving())
         measured = measuring.measure(host, run_id, workload, points, repeats)
     judged = measuring.judge(host, measured, inventory)
     if wish.save_baseline:
@@ -52,6 +54,7 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish) -> None:
         path = baselines.save(inventory_directory(inventory), host.name, rows)
         host.record.known["baseline_command"] = ""
         host.record.console.host(host.name, f"baseline recorded in {path}")
+        host.record.outcome = "recorded"
     else:
         measuring.require(host, measured, judged)
-    host.record.outcome = "measured"
+        host.record.outcome = "measured"

@@ -3,7 +3,7 @@
 import threading
 
 from devstral_fleet.console import Console
-from devstral_fleet.errors import ConfigurationError, ExitCode, VerificationError
+from devstral_fleet.errors import ConfigurationError, ExitCode
 from devstral_fleet.workflows import endpoint
 from devstral_fleet.workflows.host import opened
 from devstral_fleet.workflows.planning import Ask, targets
@@ -15,12 +15,7 @@ def connect(console: Console, ask: Ask, *, once: bool) -> ExitCode:
     if len(found) != 1:
         raise ConfigurationError(f"connect takes one host, {len(found)} were named", fix="name one with --host")
     with opened(found[0], console) as host:
-        if not host.engine().healthy:
-            raise VerificationError(
-                f"{host.name}: nothing answers on port {host.plan.port}",
-                fix=f".venv/bin/invoke status --host {host.name}",
-                host=host.name,
-            )
+        host.require_serving()
         with host.shell.forward(host.plan.port) as port:
             client = endpoint.client(host, port)
             for line in client.lines():

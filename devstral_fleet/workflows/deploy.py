@@ -4,7 +4,7 @@ from devstral_fleet import project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import looking
+from devstral_fleet.workflows import looking, measuring
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_deploy import Switches, deploy_host
@@ -17,6 +17,7 @@ __all__ = ["Switches", "deploy"]
 def deploy(console: Console, ask: Ask, switches: Switches) -> ExitCode:
     """Deploy host by host; the first one gates the rest. With --check, show what would change and change nothing."""
     found = targets(ask)
+    measuring.require_readable_baselines(inventory_path(ask), [target.name for target in found])
     for target in found:
         show(console, target.plan)
     with Run(console, RunDirectory.create(project.runs(), "deploy"), "deploy", ask) as run:
@@ -28,7 +29,8 @@ def deploy(console: Console, ask: Ask, switches: Switches) -> ExitCode:
         for target in found:
             ok = run.on(target, step)
             if not ok and target is found[0] and len(found) > 1:
-                console.say(f"{target.name} failed and gates the rest: {len(found) - 1} hosts were not touched")
+                rest = ", ".join(other.name for other in found[1:])
+                console.say(f"{target.name} failed and gates the rest; not touched: {rest}")
                 break
     return run.exit_code
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from devstral_fleet import lock
 from devstral_fleet.console import Console
-from devstral_fleet.errors import ExitCode, FleetError, PlanError, ProbeError, worst
+from devstral_fleet.errors import ExitCode, FleetError, PlanError, ProbeError, VerificationError, worst
 from devstral_fleet.facts import EngineFacts, ReleasesFacts, ServiceFacts
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.lock import Hold, LockOwner
@@ -74,6 +74,21 @@ class Host:
 
     def engine(self) -> EngineFacts:
         return engine_probe.read(self.shell, self.layout, self.plan.base_url)
+
+    def require_serving(self) -> EngineFacts:
+        """Look at the engine; what asks it needs one that answers.
+
+        Raises:
+            VerificationError: nothing healthy answers on the plan's port.
+        """
+        engine = self.engine()
+        if not engine.healthy:
+            raise VerificationError(
+                f"{self.name}: nothing healthy answers on port {self.plan.port}; its service is {self.service().state}",
+                fix=f".venv/bin/invoke deploy --host {self.name}",
+                host=self.name,
+            )
+        return engine
 
     def releases(self) -> ReleasesFacts:
         return releases_probe.read(self.shell, self.layout)

@@ -1,6 +1,7 @@
 """Measure beside the engine, as a job that survives a dropped connection, and judge by the baseline."""
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,16 @@ def smoke_bench(host: Host, run_id: str, inventory: Path) -> None:
     workload = catalogs.load().workload(host.plan.smoke_workload)
     measured = measure(host, run_id, workload, (workload.smoke_point,), workload.smoke_repeats)
     require(host, measured, judge(host, measured, inventory))
+
+
+def require_readable_baselines(inventory: Path, hosts: Iterable[str]) -> None:
+    """Read what verdicts will need before anything is changed: a slip in a file here must not end a good deploy.
+
+    Raises:
+        CatalogError: a host's own baselines are no JSON or break the schema.
+    """
+    for host in hosts:
+        baselines.load(inventory if inventory.is_dir() else inventory.parent, host)
 
 
 def measure(

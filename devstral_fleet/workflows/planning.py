@@ -114,4 +114,5 @@ def show(console: Console, plan: DeploymentPlan) -> None:
     if plan.image:
         rows.append(("image", plan.image.reference))
     rows += [("note", note) for note in plan.notes]
-    console.table(f"plan for {plan.host} ({plan.digest})", ("", ""), rows)
+    console.say(f"plan for {plan.host} ({plan.digest})")
+    console.pairs(rows)

@@ -18,7 +18,7 @@ def status(console: Console, ask: Ask) -> ExitCode:
         row, code = _row(console, target)
         rows.append(row)
         codes.append(code)
-    console.table("", COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+    console.table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
     console.document(rows)
     return worst(codes)
 

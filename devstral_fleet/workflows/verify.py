@@ -22,6 +22,6 @@ def verify(console: Console, ask: Ask) -> ExitCode:
 def verify_host(host: Host) -> None:
     """Compare one host's engine with its plan and run the smoke checks."""
     with host.record.phase("smoke"):
-        proving.compare(host, host.engine())
+        proving.compare(host, host.require_serving())
         proving.ask(host)
     host.record.outcome = "verified"

@@ -35,6 +35,10 @@ CASES = {
         ("GiB", "4"),
     ),
     "open listen address": (("plan",), {"listen": "0.0.0.0"}, 2, ("0.0.0.0",)),
+    "no number": (("plan", "--context-length", "abc"), {}, 2, ("--context-length", "abc", "whole number")),
+    "negative number": (("bench", "--repeats", "-3"), {}, 2, ("--repeats", "-3")),
+    "negative context": (("plan",), {"context_length": -5}, 2, ("fleet_context_length", "-5")),
+    "unknown workload": (("bench", "--workload", "chatt"), {}, 2, ("chatt", "did you mean chat")),
     "unknown hardware": (("command", "--hardware", "h1000"), {}, 2, ("h1000", "h100")),
 }
 
@@ -61,6 +65,37 @@ def test_malformed_inventory_names_file_and_line(plain_site: Site) -> None:
 
     assert ended.exit_code == 2, ended.text
     assert f"{plain_site.inventory}:4" in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["deploy", "bench"])
+def test_a_baseline_that_cannot_be_read_is_said_before_anything_is_changed(plain_site: Site, verb: str) -> None:
+    file = plain_site.directory / "baselines" / "local.json"
+    file.parent.mkdir()
+    file.write_text('{"schema_version": 1,\n "baselines": [}')
+
+    ended = plain_site.invoke(verb)
+
+    assert ended.exit_code == 2, ended.text
+    assert f"{file}:2" in ended.stderr
+    assert not plain_site.home.exists()
+
+
+@pytest.mark.parametrize("verb", ["verify", "bench", "connect"])
+def test_what_asks_the_engine_says_that_nothing_serves(plain_site: Site, verb: str) -> None:
+    ended = plain_site.invoke(verb)
+
+    assert ended.exit_code == 5, ended.text
+    assert f"nothing healthy answers on port {plain_site.port}" in ended.stderr
+    assert ".venv/bin/invoke deploy --host local" in ended.stderr
+    assert "Traceback" not in ended.text
+
+
+def test_with_json_an_error_is_a_document_too(plain_site: Site) -> None:
+    ended = plain_site.invoke("plan", "--host", "locl", "--json")
+
+    assert ended.exit_code == 2, ended.text
+    assert "locl" in ended.document["error"]["message"]
+    assert ended.document["error"]["exit_code"] == 2
 
 
 def test_missing_inventory_is_said(plain_site: Site) -> None:

@@ -41,12 +41,49 @@ def test_text_is_printed_as_it_is(text: str) -> None:
 def test_with_json_standard_output_is_one_document() -> None:
     screen = Screen(json=True)
     screen.console.say("a line")
-    screen.console.table("title", ("one",), [["cell"]])
+    screen.console.table(("one",), [["cell"]], title="title")
     with screen.console.phase("gpu01", "look"):
         screen.console.step("a step")
     screen.console.document({"a": ["ü"]})
     assert json.loads(screen.out.getvalue()) == {"a": ["ü"]}
     assert "a line" in screen.err.getvalue()
+
+
+@pytest.mark.parametrize("with_json", [False, True])
+def test_an_error_is_the_document_of_a_run_that_has_no_other(with_json: bool) -> None:
+    screen = Screen(json=with_json)
+    screen.console.document_of_error("LockedError", "taken", code=7, fix="wait", evidence=("a",))
+    said = {"kind": "LockedError", "message": "taken", "fix": "wait", "evidence": ["a"], "exit_code": 7}
+    assert screen.out.getvalue() == (json.dumps({"error": said}, indent=2) + "\n" if with_json else "")
+
+
+def test_an_error_after_the_document_adds_no_second_one() -> None:
+    screen = Screen(json=True)
+    screen.console.document({})
+    screen.console.document_of_error("LockedError", "taken", code=7)
+    assert json.loads(screen.out.getvalue()) == {}
+
+
+def test_a_table_breaks_no_cell_and_pads_no_line() -> None:
+    screen = Screen()
+    long = "x" * 300
+    screen.console.table(("host", "state"), [["gpu01", long], ["h", ""]], title="both")
+    assert screen.out.getvalue().splitlines() == ["both", "host   state", f"gpu01  {long}", "h"]
+
+
+class Terminal(io.StringIO):
+    """A text that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_too_wide_for_the_terminal_is_a_line_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
+    out, url = Terminal(), f"http://127.0.0.1:30000/{'path' * 15}"
+    console = Console(stdout=out, stderr=out)
+    console.table(("host", "endpoint", "lock"), [["gpu01", url, ""]])
+    assert out.getvalue().splitlines() == ["host      gpu01", f"endpoint  {url}"]
 
 
 def test_without_json_a_document_is_not_printed() -> None:
