@@ -130,7 +130,7 @@ def _hosts_of(group: str, listing: Mapping[str, Mapping[str, Sequence[str]]]) ->
 def _ask_ansible(path: Path) -> str:
     program = Path(sys.executable).parent / "ansible-inventory"
     words = [str(program), "-i", str(path), "--list"]
-    settings = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "1"}
+    settings = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
             words,

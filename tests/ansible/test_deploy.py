@@ -46,6 +46,27 @@ def test_the_key_is_made_once_and_shows_nowhere(host: Host) -> None:
     assert (host.home / "secrets" / "api.key").read_text().strip() == key
 
 
+def test_a_key_that_was_lost_is_the_one_the_engine_knows(host: Host) -> None:
+    host.deploy()
+    secrets = host.home / "secrets"
+    key = (secrets / "api.key").read_text()
+    (secrets / "api.key").unlink()
+    assert host.deploy().changed == 1
+    assert (secrets / "api.key").read_text() == key
+
+
+def test_an_engine_gets_a_key_that_was_made_anew(host: Host) -> None:
+    host.deploy()
+    host.wait_until_healthy()
+    before = host.pid("sglang.launch_server")
+    for file in (host.home / "secrets").iterdir():
+        file.unlink()
+    assert host.deploy().changed
+    host.wait_until_healthy()
+    assert host.pid("sglang.launch_server") != before
+    assert host.deploy().changed == 0
+
+
 def test_open_secrets_are_closed_again(host: Host) -> None:
     host.deploy()
     secrets = host.home / "secrets"

@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,33 @@ def engine(machine: Machine) -> Iterator[int]:
 def test_what_runs_as_planned_has_no_difference(machine: Machine, engine: int) -> None:
     machine.shown("active", engine)
     assert machine.run("compare").stdout == ""
+
+
+class Answers(BaseHTTPRequestHandler):
+    """An endpoint that knows one key."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.headers["Authorization"] == "Bearer known" else 401)
+        self.end_headers()
+
+    def log_message(self, *_words: object) -> None: ...
+
+
+@pytest.mark.parametrize(("key", "differs"), [("known", False), ("made anew", True)])
+def test_an_engine_that_does_not_know_its_key_is_a_difference(
+    machine: Machine, engine: int, key: str, differs: bool
+) -> None:
+    machine.shown("active", engine)
+    (machine.path / "secrets").mkdir()
+    (machine.path / "secrets" / "auth.header").write_text(f"Authorization: Bearer {key}\n")
+    with HTTPServer(("127.0.0.1", 0), Answers) as endpoint:
+        plan = {"listen": "127.0.0.1", "port": endpoint.server_port}
+        (machine.path / "releases" / RELEASE / "release.json").write_text(json.dumps({"plan": plan}))
+        answering = threading.Thread(target=endpoint.handle_request)
+        answering.start()
+        said = machine.run("compare").stdout
+        answering.join()
+    assert said == (f"process {engine} was started with another API key\n" if differs else "")
 
 
 @pytest.mark.parametrize("state", ["failed", "inactive", "deactivating"])

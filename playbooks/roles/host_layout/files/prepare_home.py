@@ -37,10 +37,12 @@ def write_private(path, text):
 
 
 def read_or_make_key(path, check):
-    """Return (key, changes): the key in `path`, or a new one when there is none yet."""
+    """Return (key, changes): the key in `path`, else the one that the engine was given, else a new one."""
     if path.is_file() and path.read_text().strip():
         return path.read_text().strip(), []
-    key = secrets.token_urlsafe(32)
+    engine = path.with_name("engine.yml")
+    known = engine.read_text().partition("api-key:")[2].strip() if engine.is_file() else ""
+    key = known or secrets.token_urlsafe(32)
     if not check:
         write_private(path, key + "\n")
     return key, [f"made {path}"]

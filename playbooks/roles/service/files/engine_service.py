@@ -28,6 +28,8 @@ INHERITED = {"HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "USER"}
 """What supervisord and the engine get of the caller's environment; a token in it is none of their business."""
 START_S = 15
 INTERVAL_S = 0.1
+ASK_S = 5
+UNAUTHORIZED = 401
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -227,6 +229,19 @@ def require_release(service):
         sys.exit(f"release {service.release} is not on this host: {start} does not exist")
 
 
+def refuses_its_key(service):
+    """Tell whether the engine was started with another API key than the one on disk: a key that was made anew."""
+    home = pathlib.Path(service.home)
+    try:
+        plan = json.loads((home / "releases" / service.release / "release.json").read_text())["plan"]
+        name, _, value = (home / "secrets" / "auth.header").read_text().strip().partition(": ")
+        engine = http.client.HTTPConnection(plan["listen"], plan["port"], timeout=ASK_S)
+        engine.request("GET", "/v1/models", headers={name: value})
+        return engine.getresponse().status == UNAUTHORIZED
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
+        return False  # not there yet, or of another shape: what waits for its health says so
+
+
 def differences(manager, service):
     """Yield one sentence for each difference between what serves and what should."""
     serving = pathlib.Path(service.home, "serving")
@@ -238,6 +253,8 @@ def differences(manager, service):
         yield f"the engine is {state}"
     elif pid and linked == service.release and release_of(pid) != service.release:
         yield f"process {pid} does not run {service.release}"
+    elif pid and refuses_its_key(service):
+        yield f"process {pid} was started with another API key"
     yield from manager.differences()
 
 
