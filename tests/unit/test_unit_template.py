@@ -32,7 +32,7 @@ def test_the_engines_caches_go_where_it_may_write() -> None:
 
 
 def test_systemd_gives_up_on_an_engine_that_always_dies_at_once() -> None:
-    """Starts are a life and a pause apart; one more than allowed falls into the interval, as long as lives are short."""
+    """Starts are a life and a pause apart; one more than allowed falls into the interval while lives are short."""
     life_s, pause_s, tries = (numbers()[f"__service_{name}"] for name in ("start_s", "pause_s", "start_tries"))
     assert int(unit()["StartLimitBurst"]) == tries
     assert int(unit()["RestartSec"]) == pause_s
