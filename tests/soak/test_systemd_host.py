@@ -1,4 +1,4 @@
-"""A host over SSH whose process 1 is systemd: deploys, faults, reboots, host keys. The host is a container of its own.
+"""A host over SSH whose process 1 is systemd: deploys, faults, reboots. The host is a container of its own.
 
 What the product says is compared with what plain ssh sees of the host.
 """
@@ -6,83 +6,20 @@ What the product says is compared with what plain ssh sees of the host.
 import json
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.probes.service import unit_name
-from tests.support.docker_engine import docker_engine
-from tests.support.engine.wheel import requirements
-from tests.support.fleet import Ended, Site, until
-from tests.support.host_container import CACHE, HostContainer, host_container
+from tests.support.fleet import Ended, Site, succeeded, until
+from tests.support.host_container import HostContainer
+from tests.support.systemd_host import HOME, PORT, UNIT, events, healthy, jobs, link, pid, shown
 
 pytestmark = pytest.mark.soak
 
-HOME = Path("/opt/devstral-fleet")
-PORT = 30000
-UNIT = unit_name(HostLayout.of(str(HOME)))
-WHEELS = "/srv/wheels"
 BACK_S = 60.0
 GUARD_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostContainer]:
-    with docker_engine(CACHE) as client, host_container(client, tmp_path_factory.mktemp("host") / "gpu01") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, host: HostContainer) -> Site:
-    """A site with that host; the replay engine's wheels lie on it, and nothing of the project does."""
-    folder = tmp_path_factory.mktemp("site")
-    lock = requirements(folder / "wheels", find_links=WHEELS)
-    host.put({f"{WHEELS}/{wheel.name}": wheel.read_bytes() for wheel in lock.parent.glob("*.whl")}, 0o644)
-    here = Site(folder, HOME, PORT, host=host.name, connection=host.connection())
-    return here.set(engine_requirements=str(lock))
-
-
-@pytest.fixture(scope="module")
-def first(site: Site) -> Ended:
-    """The first deploy."""
-    return succeeded(site.invoke("deploy"))
-
-
-@pytest.fixture
-def proven(site: Site, host: HostContainer, first: Ended) -> Site:
-    """The site with its plain plan proven and serving; a test before may have left another."""
-    assert first.exit_code == 0
-    site.set(environment=None)
-    succeeded(site.invoke("deploy", "--no-bench"))
-    assert link(host, "serving") == link(host, "current") != ""
-    return site
-
-
-def succeeded(ended: Ended) -> Ended:
-    assert ended.exit_code == 0, ended.text
-    return ended
-
-
-def link(host: HostContainer, name: str) -> str:
-    """Release that a link of the home names; '' for no link."""
-    return Path(host.root("sh", "-c", f"readlink {HOME}/{name} || true")).name
-
-
-def shown(host: HostContainer, name: str) -> str:
-    """One property of the unit, as an ordinary user asks systemd for it."""
-    return host.ssh("systemctl", "show", "--value", f"--property={name}", UNIT).stdout.strip()
-
-
-def pid(host: HostContainer) -> int:
-    return int(shown(host, "MainPID"))
-
-
-def healthy(host: HostContainer) -> bool:
-    """Whether the engine answers on the host's own loopback."""
-    ask = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{PORT}/health', timeout=2)"
-    return host.ssh(f'python3 -c "{ask}"').returncode == 0
 
 
 def pasted(line: str) -> str:
@@ -90,16 +27,6 @@ def pasted(line: str) -> str:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def events(host: HostContainer) -> list[str]:
-    """Events of the host's audit log, oldest first."""
-    return [json.loads(line)["event"] for line in host.root("cat", f"{HOME}/audit.jsonl").splitlines()]
-
-
-def jobs(host: HostContainer) -> set[str]:
-    """Jobs of the host that were started: their process is written down."""
-    return set(host.root("find", f"{HOME}/jobs", "-name", "pid").split())
 
 
 def test_check_on_an_untouched_host_changes_nothing(site: Site, host: HostContainer) -> None:
@@ -112,9 +39,8 @@ def test_check_on_an_untouched_host_changes_nothing(site: Site, host: HostContai
     assert unit_name(HostLayout.of("/opt/elsewhere")) not in host.root("ls", "/etc/systemd/system")
 
 
-def test_first_deploy_is_kept_by_systemd_for_good(site: Site, host: HostContainer, first: Ended) -> None:
+def test_first_deploy_is_kept_by_systemd_for_good(host: HostContainer, first: Ended) -> None:
     assert "deployed and proven" in first.text
-    assert site.report()["hosts"][0]["outcome"] == "deployed"
     assert (shown(host, "ActiveState"), shown(host, "UnitFileState")) == ("active", "enabled")
     assert healthy(host)
     assert link(host, "serving") == link(host, "current") != ""
@@ -291,45 +217,3 @@ def test_rollback_then_stop_for_good(proven: Site, host: HostContainer) -> None:
     host.reboot()
     assert not healthy(host)
     assert proven.invoke("status", "--json").document[0]["state"] == "stopped"
-
-
-def test_an_unknown_host_key_is_refused_until_it_is_accepted(proven: Site, host: HostContainer, tmp_path: Path) -> None:
-    known_hosts = tmp_path / "known_hosts"
-    stranger = Site(tmp_path, HOME, PORT, proven.keys, host.name, host.connection(known_hosts)).set()
-
-    refused = stranger.invoke("deploy", "--no-bench")
-    assert refused.exit_code == 3, refused.text
-    assert "is not known" in refused.text
-    assert not known_hosts.exists()
-
-    scan = ["ssh-keyscan", "-p", str(host.port), host.address]
-    known_hosts.write_text(subprocess.run(scan, check=True, capture_output=True, text=True).stdout)
-    succeeded(stranger.invoke("deploy", "--no-bench"))
-
-
-def test_init_accepts_a_key_only_when_told_to(
-    host: HostContainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    known_hosts = tmp_path / ".ssh" / "known_hosts"
-    words = ["init", f"--host={host.name}", f"--address={host.address}", f"--port={host.port}", "--accelerator=cpu"]
-    here = Site(tmp_path / "site", HOME, PORT, host="another").set()
-
-    asked = succeeded(here.invoke(*words))
-    assert "the key is not accepted yet" in asked.text
-    assert not known_hosts.exists()
-
-    here.set()
-    succeeded(here.invoke(*words, "--accept-new-host-key"))
-    assert known_hosts.read_text() == host.known_hosts.read_text()
-
-
-def test_a_changed_host_key_is_refused(proven: Site, host: HostContainer) -> None:
-    host.change_host_key()
-
-    refused = proven.invoke("deploy", "--no-bench")
-    host.trust()
-
-    assert refused.exit_code == 3, refused.text
-    assert "has changed" in refused.text
-    succeeded(proven.invoke("verify"))

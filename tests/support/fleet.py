@@ -177,6 +177,12 @@ class Site:
         return plan
 
 
+def succeeded(ended: Ended) -> Ended:
+    """Require exit code 0; give the verb back."""
+    assert ended.exit_code == 0, ended.text
+    return ended
+
+
 def free_port() -> int:
     """A port of this machine's loopback that nothing listened on a moment ago."""
     with socket.socket() as probe:

@@ -93,7 +93,7 @@ class HostContainer:
         self._aside("pkill", "-KILL", "-f", f"^sshd: {USER}")
 
     def _aside(self, *words: str) -> None:
-        """Run a command as root by the Docker engine, where ssh is the subject. Its output may be lost: none is used."""
+        """Run a command by the Docker engine, where ssh is the subject. Its output may be lost and is not used."""
         status, _ = self.container.exec_run(list(words))
         assert status == 0, f"{self.name}: {words} ended with {status}"
 
