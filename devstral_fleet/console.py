@@ -33,6 +33,13 @@ class _Lines(Rich):
         self.quiet = True
         _discard(self.file)
 
+    def _check_buffer(self) -> None:
+        """The same where the terminal was closed, or the disk that a file of lines lies on is full."""
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
+
 
 class Console:
     """Everything a person or a program reads from a run.
@@ -143,7 +150,7 @@ class Console:
         try:
             self._stdout.write(text if text.endswith("\n") else text + "\n")
             self._stdout.flush()
-        except BrokenPipeError:
+        except OSError:
             _discard(self._stdout)
 
     def document(self, value: object) -> None:

@@ -34,8 +34,8 @@ def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
     Args:
         help_texts: help of options that `HELP` does not know, or says differently; `_` stands for `-`.
 
-    The task ends the process with the code the body returns, or the one of the error it raises. Ctrl-C and SIGTERM
-    are 130.
+    The task ends the process with the code the body returns, or the one of the error it raises. Ctrl-C,
+    SIGTERM and a closed terminal are 130.
     """
     texts = {name.replace("_", "-"): text for name, text in help_texts.items()}
 
@@ -60,7 +60,9 @@ def _exit_code(body: Body, *args: Any, **options: Any) -> int:
     from devstral_fleet.errors import ExitCode, FleetError
 
     console = Console(json=bool(options.get("json")))
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the second one: the terminal was closed
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _as_interrupt)
     try:
         return int(body(console, *args, **options))
     except KeyboardInterrupt:

@@ -16,8 +16,8 @@ def connect(console: Console, ask: Ask, *, once: bool) -> ExitCode:
         raise ConfigurationError(f"connect takes one host, {len(found)} were named", fix="name one with --host")
     with opened(found[0], console) as host:
         host.require_serving()
-        with host.shell.forward(host.plan.port) as port:
-            client = endpoint.client(host, port)
+        with host.reached() as base_url:
+            client = endpoint.client(host, base_url)
             for line in client.lines():
                 console.say(line)
             console.document(client.document())

@@ -52,12 +52,12 @@ class Client:
         }
 
 
-def client(host: Host, port: int) -> Client:
-    """Describe a client that reaches the endpoint by `port` of this machine's loopback."""
+def client(host: Host, base_url: str) -> Client:
+    """Describe a client that reaches the endpoint by `base_url` (no path)."""
     key_file, header_file = (str(host.layout.secrets / name) for name in ("api.key", "auth.header"))
     local = host.target.intent.connection.kind == "local"
     return Client(
-        base_url=f"http://127.0.0.1:{port}/v1",
+        base_url=f"{base_url}/v1",
         model=host.plan.served_model_name,
         header_source=shlex.quote(header_file) if local else f"<({_cat(host, header_file)})",
         key_command=_cat(host, key_file),
@@ -78,7 +78,7 @@ def report(host: Host) -> dict[str, object]:
 
     The endpoint listens on its host's loopback: from elsewhere `connect` comes first, and prints the curl line.
     """
-    here = client(host, host.plan.port)
+    here = client(host, host.plan.base_url)
     local = host.target.intent.connection.kind == "local"
     verbs = (*(() if local else ("connect",)), "verify", "bench", "status", "logs", "stop")
     return {

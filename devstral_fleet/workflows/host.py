@@ -90,6 +90,15 @@ class Host:
             )
         return engine
 
+    @contextmanager
+    def reached(self) -> Iterator[str]:
+        """Give a base URL by which this machine reaches the endpoint while the context lasts; over SSH, a forward's."""
+        if self.target.intent.connection.kind == "local":
+            yield self.plan.base_url
+            return
+        with self.shell.forward(self.plan.port, self.plan.listen) as port:
+            yield f"http://127.0.0.1:{port}"
+
     def releases(self) -> ReleasesFacts:
         return releases_probe.read(self.shell, self.layout)
 

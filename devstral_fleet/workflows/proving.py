@@ -54,9 +54,9 @@ def ask(host: Host) -> None:
     def show(finding: Finding) -> None:
         host.record.console.step(f"smoke: {finding.check} {finding.state}")
 
-    with host.shell.forward(host.plan.port) as port:
+    with host.reached() as base_url:
         findings = run_smoke(
-            base_url=f"http://127.0.0.1:{port}",
+            base_url=base_url,
             api_key=host.api_key(),
             plan=host.plan,
             timeout_s=SMOKE_TIMEOUT_S,

@@ -59,7 +59,7 @@ class HostRecord:
         failed = [finding for finding in found if finding.state == "fail"]
         if failed:
             raise VerificationError(
-                f"{self.target.name}: {what}: {'; '.join(finding.summary for finding in failed)}",
+                f"{self.target.name}: {what}: {'; '.join(dict.fromkeys(finding.summary for finding in failed))}",
                 fix=next((finding.fix for finding in failed if finding.fix), ""),
                 evidence=[line for finding in failed for line in finding.evidence],
                 host=self.target.name,

@@ -92,6 +92,16 @@ def test_port_of_another_process_is_named_before_anything_changes(proven: Site) 
     assert proven.link("serving") == serving
 
 
+def test_an_endpoint_is_proven_where_it_listens(proven: Site) -> None:
+    proven.set(listen="127.0.0.2")
+    deployed = proven.invoke("deploy")
+    connected = proven.invoke("connect", "--once")
+    proven.set(listen=None)
+
+    assert deployed.exit_code == 0, deployed.text
+    assert f"OPENAI_BASE_URL=http://127.0.0.2:{proven.port}/v1" in connected.stdout
+
+
 def test_second_deploy_at_once_is_locked_out(proven: Site) -> None:
     first = proven.start("deploy")
     first.wait_for("look done")

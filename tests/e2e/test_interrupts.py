@@ -1,5 +1,7 @@
 """Ctrl-C and SIGKILL in every phase: the old release serves, and the next deploy converges."""
 
+import signal
+
 import pytest
 
 from tests.support.fleet import Site, until
@@ -40,6 +42,34 @@ def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(settled:
     assert phase == "confirm" or settled.link("current") == before
     assert settled.report()["exit_code"] == 130
     assert settled.invoke("lock.status", "--json").document == {"local": None}
+    assert settled.invoke("deploy", "--no-bench").exit_code == 0
+
+
+def test_a_closed_terminal_is_an_interrupt(settled: Site) -> None:
+    before = settled.link("current")
+    change(settled, "hang-up")
+    running = settled.start("deploy", "--no-bench")
+    running.wait_for("local  start")
+    running.process.send_signal(signal.SIGHUP)
+
+    assert running.end().exit_code == 130
+    assert settled.link("serving") == settled.link("current") == before
+    assert settled.invoke("deploy", "--no-bench").exit_code == 0
+
+
+def test_a_second_and_a_third_ctrl_c_do_not_stop_the_way_back(settled: Site) -> None:
+    before = settled.link("current")
+    change(settled, "impatient")
+    running = settled.start("deploy", "--no-bench")
+    running.wait_for("local  start")
+    running.interrupt()
+    running.wait_for("going back to")
+    running.interrupt()
+    running.wait_for("local  switch")
+    running.interrupt()
+
+    assert running.end().exit_code == 130
+    assert settled.link("serving") == settled.link("current") == before
     assert settled.invoke("deploy", "--no-bench").exit_code == 0
 
 

@@ -56,11 +56,12 @@ def ended(body: Body, **options: object) -> int:
 
 
 @pytest.fixture(autouse=True)
-def sigterm() -> Iterator[None]:
-    """A verb takes SIGTERM for its process; a test gives it back."""
-    before = signal.getsignal(signal.SIGTERM)
+def signals() -> Iterator[None]:
+    """A verb takes these for its process; a test gives them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_the_verbs() -> None:
@@ -106,13 +107,22 @@ def test_what_a_workflow_returns_is_the_exit_code(code: ExitCode) -> None:
     assert ended(body) == code
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_is_130(number: signal.Signals) -> None:
     def body(_console: Console) -> ExitCode:
         signal.raise_signal(number)
         return ExitCode.OK
 
     assert ended(body) == 130
+
+
+def test_what_nohup_ignores_interrupts_nothing() -> None:
+    def body(_console: Console) -> ExitCode:
+        signal.raise_signal(signal.SIGHUP)
+        return ExitCode.OK
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert ended(body) == 0
 
 
 def test_a_bug_is_not_hidden() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,14 @@ def test_a_reader_that_has_gone_ends_nothing(as_json: bool) -> None:
         console.text("nor that")
         console.document({})
     # the pipe was closed by `with`, which flushes it: that did not fail either
+
+
+def test_a_disk_that_is_full_ends_nothing() -> None:
+    with Path("/dev/full").open("w") as full:
+        console = Console(json=True, stdout=full, stderr=full)
+        console.say("there is no room for this")
+        console.error(ConfigurationError("nor this"))
+        console.document({})
 
 
 def test_the_pipe_of_the_test_above_would_break() -> None:

@@ -18,7 +18,7 @@ def host(intent: HostIntent) -> Host:
 
 
 def test_the_key_of_a_far_host_is_read_by_the_inventorys_way() -> None:
-    client = endpoint.client(host(cpu_host(connection=FAR)), 41000)
+    client = endpoint.client(host(cpu_host(connection=FAR)), "http://127.0.0.1:41000")
     assert client.base_url == "http://127.0.0.1:41000/v1"
     assert client.key_command == "ssh -p 22 -i /keys/one ubuntu@192.0.2.1 'sudo cat /srv/fleet/secrets/api.key'"
     assert "-H @<(ssh -p 22 -i /keys/one" in client.curl()
@@ -29,3 +29,8 @@ def test_a_far_host_is_reached_by_connect_first() -> None:
     assert str(near["curl"]).startswith("curl -s http://127.0.0.1:30000/v1/")
     assert far["curl"] == ""
     assert far["next_commands"] == (".venv/bin/invoke connect --host local", *near["next_commands"])  # type: ignore[misc]
+
+
+def test_this_machines_endpoint_is_reached_where_it_listens() -> None:
+    with host(cpu_host(listen="127.0.0.2")).reached() as base_url:
+        assert base_url == "http://127.0.0.2:30000"
