@@ -1,5 +1,6 @@
 """What every verb shares: the decorator that turns a body into a task with exit codes."""
 
+import errno
 import functools
 import signal
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from invoke import Exit, Task, task
 from devstral_fleet.cli.numbers import Verb
 
 if TYPE_CHECKING:
-    from devstral_fleet.errors import ExitCode
+    from devstral_fleet.console import Console
+    from devstral_fleet.errors import ExitCode, FleetError
 
 HELP = {
     "host": "a host, group, pattern or comma list of the inventory",
@@ -24,6 +26,8 @@ HELP = {
     "tensor-parallel": "GPUs that hold one copy of the model",
     "lock-wait": "seconds to wait for another run's deploy lock",
 }
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 Body = Callable[..., "ExitCode"]
 
@@ -57,7 +61,7 @@ def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
 def _exit_code(body: Body, *args: Any, **options: Any) -> int:
     """Run the body; the one place that catches errors."""
     from devstral_fleet.console import Console
-    from devstral_fleet.errors import ExitCode, FleetError
+    from devstral_fleet.errors import ConfigurationError, ExitCode, FleetError
 
     console = Console(json=bool(options.get("json")))
     for number in (signal.SIGTERM, signal.SIGHUP):  # the second one: the terminal was closed
@@ -70,11 +74,23 @@ def _exit_code(body: Body, *args: Any, **options: Any) -> int:
         console.document_of_error("KeyboardInterrupt", "interrupted", code=ExitCode.INTERRUPTED)
         return int(ExitCode.INTERRUPTED)
     except FleetError as error:
-        console.error(error)
-        console.document_of_error(
-            type(error).__name__, error.message, fix=error.fix, evidence=error.evidence, code=error.code
+        return _said(console, error)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f" for {error.filename}" if error.filename else ""
+        fix = (
+            "make room where the run directories and TMPDIR lie, or set FLEET_RUNS to another place; then run it again"
         )
-        return int(error.code)
+        return _said(console, ConfigurationError(f"this machine has no room{where}: {error.strerror}", fix=fix))
+
+
+def _said(console: "Console", error: "FleetError") -> int:
+    console.error(error)
+    console.document_of_error(
+        type(error).__name__, error.message, fix=error.fix, evidence=error.evidence, code=error.code
+    )
+    return int(error.code)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

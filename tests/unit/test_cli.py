@@ -4,6 +4,7 @@ import copy
 import json as json_module
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,6 +124,16 @@ def test_what_nohup_ignores_interrupts_nothing() -> None:
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert ended(body) == 0
+
+
+def test_a_full_disk_of_this_machine_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    def body(_console: Console) -> ExitCode:
+        with Path("/dev/full").open("w") as full:
+            full.write("a report")
+        return ExitCode.OK
+
+    assert ended(body) == 2
+    assert capsys.readouterr().err.startswith("error: this machine has no room: No space left on device\n  fix: make")
 
 
 def test_a_bug_is_not_hidden() -> None:
