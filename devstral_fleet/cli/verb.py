@@ -80,7 +80,7 @@ def _exit_code(body: Body, *args: Any, **options: Any) -> int:
             raise
         where = f" for {error.filename}" if error.filename else ""
         fix = (
-            "make room where the run directories and TMPDIR lie, or set FLEET_RUNS to another place; then run it again"
+            "make room where the run directories and TMPDIR lie, or set FLEET_RUNS to another place"
         )
         return _said(console, ConfigurationError(f"this machine has no room{where}: {error.strerror}", fix=fix))
 
