@@ -21,7 +21,6 @@ def deploy(
     context_length: int = 0,
     tensor_parallel: int = 0,
     check: bool = False,
-    yes: bool = False,
     lock_wait: int = 0,
     keep_failed: bool = False,
     no_bench: bool = False,
@@ -42,6 +41,7 @@ def rollback(
     host: str = "",
     inventory: str = "",
     release: str = "",
+    check: bool = False,
     lock_wait: int = 0,
     json: bool = False,
 ) -> "ExitCode":
@@ -49,16 +49,23 @@ def rollback(
     from devstral_fleet.workflows import rollback as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    return workflow.rollback(console, Ask(host, inventory), release, lock_wait_s=lock_wait)
+    return workflow.rollback(console, Ask(host, inventory), release, lock_wait_s=lock_wait, check=check)
 
 
 @verb()
-def stop(console: "Console", host: str = "", inventory: str = "", lock_wait: int = 0, json: bool = False) -> "ExitCode":
+def stop(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    check: bool = False,
+    lock_wait: int = 0,
+    json: bool = False,
+) -> "ExitCode":
     """Stop serving; releases, model files and environments stay for the next deploy."""
     from devstral_fleet.workflows import stop as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    return workflow.stop(console, Ask(host, inventory), lock_wait_s=lock_wait)
+    return workflow.stop(console, Ask(host, inventory), lock_wait_s=lock_wait, check=check)
 
 
 TASKS = (deploy, rollback, stop)

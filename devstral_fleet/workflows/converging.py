@@ -30,10 +30,24 @@ class Converging:
     directory: RunDirectory
     inventory: Path
 
-    def deploy(self, release_id: str, return_to: str, *, check: bool = False) -> PlaybookOutcome:
-        """Install what is missing, write the release, arm the guard, serve it; `check` only shows what would change."""
+    def deploy(self, release_id: str, return_to: str) -> PlaybookOutcome:
+        """Install what is missing, write the release, arm the guard, serve it."""
         with self.host.record.phase("install"):
-            return self._play("deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, check=check)
+            return self._play("deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True)
+
+    def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
+        """Show what a playbook would change; nothing is changed."""
+        record, guarded = self.host.record, playbook_name == "deploy.yml"
+        with record.phase("check"):
+            outcome = self._play(
+                playbook_name, self.host.plan, release_id, return_to=return_to, guarded=guarded, check=True
+            )
+        for change in record.known["changes"]:
+            record.console.host(self.host.name, f"would change: {change.task}")
+            for line in change.diff.splitlines():
+                record.console.say(line)
+        record.console.host(self.host.name, f"{outcome.changed} tasks would change something")
+        record.outcome = "checked"
 
     def serve(self, release_id: str, event: str, reason: str) -> None:
         """Serve a release that is on the host already, and wait until it is healthy by its own plan."""
@@ -98,7 +112,7 @@ class Converging:
         command = PlaybookCommand(name, inventories, limit=(self.host.name,), check=check, diff=check)
         log = self.directory.path / f"{self.host.name}-{name}.jsonl"
         outcome = playbook.run(command, log=log, on_event=self._show)
-        self._remember(outcome, check=check)
+        self._remember(outcome)
         outcome.raise_for_failure()
         return outcome
 
@@ -111,16 +125,11 @@ class Converging:
         if isinstance(event, TaskStarted):
             self.host.record.console.step(event.task)
 
-    def _remember(self, outcome: PlaybookOutcome, *, check: bool) -> None:
+    def _remember(self, outcome: PlaybookOutcome) -> None:
         known = self.host.record.known
         known["tasks"] = slowest((*known.get("tasks", ()), *map(_task_report, outcome.tasks)))
-        if outcome.playbook == "deploy.yml":
-            changed = [task for task in outcome.tasks if _changed(task)]
-            known["changes"] = tuple(ChangeReport(task=_name(task), diff=task.diff) for task in changed)
-            if check:
-                for task in changed:
-                    self.host.record.console.host(self.host.name, f"would change: {_name(task)}")
-                    self.host.record.console.say(task.diff.rstrip()) if task.diff else None
+        changed = (ChangeReport(task=_name(task), diff=task.diff) for task in outcome.tasks if _changed(task))
+        known["changes"] = (*known.get("changes", ()), *changed)
 
 
 def _task_report(task: TaskFinished) -> TaskReport:

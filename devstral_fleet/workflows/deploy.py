@@ -40,6 +40,4 @@ def preview(host: Host, converging: Converging) -> None:
     with host.record.phase("look"):
         decision = looking.before(host)
     host.record.console.host(host.name, decision.reason)
-    outcome = converging.deploy(decision.release_id, decision.rollback_to, check=True)
-    host.record.console.host(host.name, f"{outcome.changed} tasks would change something")
-    host.record.outcome = "checked"
+    converging.preview("deploy.yml", decision.release_id, decision.rollback_to)

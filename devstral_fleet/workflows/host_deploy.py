@@ -31,16 +31,18 @@ def deploy_host(host: Host, converging: Converging, switches: Switches) -> None:
     """
     with host.locked(converging.directory.id, f"deploy {host.plan.model}", switches.lock_wait_s) as held:
         decision, proven = look(host)
-        attempt = Attempt(host, converging, held, decision, proven=proven, keep_failed=switches.keep_failed)
+        back = decision.rollback_to
+        attempt = Attempt(converging, held, back, proven=proven, keep_failed=switches.keep_failed)
         with attempt.recovering():
-            outcome = converging.deploy(decision.release_id, decision.rollback_to)
+            outcome = converging.deploy(decision.release_id, back)
             proving.prove(host)
             if switches.bench:
                 measuring.smoke_bench(host, converging.directory.id, converging.inventory)
             held.require()
         host.record.known.update(endpoint.report(host))
-        host.record.outcome = "unchanged" if proven and not outcome.changed else "deployed"
-        if not proven:
+        unchanged = proven and not outcome.changed
+        host.record.outcome = "unchanged" if unchanged else "deployed"
+        if not unchanged:  # a proven release that was started again or repaired stands in the audit log too
             with deferred(host.record.console), attempt.recovering():
                 converging.confirm(decision.release_id, "deploy")
 
@@ -57,15 +59,19 @@ def look(host: Host) -> tuple[ReleaseDecision, bool]:
 class Attempt:
     """One try to bring a host to a release, and what is done when it fails.
 
-    `proven`: the release was proven by an earlier run, so that this one did not bring it.
+    `rollback_to`: the release to go back to, '' for none. `proven`: the tried release was proven by an earlier run, so
+    that this one did not bring it. `keep_failed`: with nothing to go back to, leave it running.
     """
 
-    host: Host
     converging: Converging
     held: Hold
-    decision: ReleaseDecision
+    rollback_to: str
     proven: bool
     keep_failed: bool
+
+    @property
+    def host(self) -> Host:
+        return self.converging.host
 
     @contextmanager
     def recovering(self) -> Iterator[None]:
@@ -98,9 +104,9 @@ class Attempt:
             console.host(name, f"{self.held.lost_reason}; this run changes nothing more there")
         elif self.proven:
             console.host(name, "this release was proven by an earlier run and was not changed; it is left as it is")
-        elif self.decision.rollback_to:
-            console.host(name, f"failed ({reason}); going back to {self.decision.rollback_to}")
-            self.converging.serve(self.decision.rollback_to, "restore", reason)
+        elif self.rollback_to:
+            console.host(name, f"failed ({reason}); going back to {self.rollback_to}")
+            self.converging.serve(self.rollback_to, "restore", reason)
             self.host.record.outcome = "restored"
         elif self.keep_failed:
             console.host(name, "the failed release is left running, as --keep-failed asks")

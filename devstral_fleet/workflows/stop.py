@@ -5,16 +5,24 @@ from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows.converging import Converging
+from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, inventory_path, targets
 from devstral_fleet.workflows.running import Run
 
 
-def stop(console: Console, ask: Ask, *, lock_wait_s: int) -> ExitCode:
+def stop(console: Console, ask: Ask, *, lock_wait_s: int, check: bool) -> ExitCode:
     """Stop serving on every host that was named."""
     found, inventory = targets(ask), inventory_path(ask)
     with Run(console, RunDirectory.create(project.runs(), "stop"), "stop", ask) as run:
+
+        def step(host: Host) -> None:
+            converging = Converging(host, run.directory, inventory)
+            converging.preview("stop.yml", host.releases().serving or "none") if check else stop_host(
+                converging, lock_wait_s
+            )
+
         for target in found:
-            run.on(target, lambda host: stop_host(Converging(host, run.directory, inventory), lock_wait_s))
+            run.on(target, step)
     return run.exit_code
 
 
@@ -24,3 +32,8 @@ def stop_host(converging: Converging, lock_wait_s: int) -> None:
     with host.locked(run_id, "stop", lock_wait_s):
         converging.stop("stop")
     host.record.outcome = "stopped"
+
+
+def preview(converging: Converging) -> None:
+    """Show on one host what a stop would change; nothing is changed, no lock is taken."""
+    converging.preview("stop.yml", converging.host.releases().serving or "none")

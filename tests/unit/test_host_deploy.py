@@ -8,7 +8,6 @@ import pytest
 from devstral_fleet.errors import FleetError, PlaybookError, VerificationError
 from devstral_fleet.lock import Hold
 from devstral_fleet.lock.owner import this_owner
-from devstral_fleet.releases import ReleaseDecision
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host_deploy import Attempt
@@ -44,8 +43,7 @@ class Attempted:
         self.converging = Noted(self.host, RunDirectory(Path("/nowhere")), Path("/nowhere"))
         self.converging.done = []
         self.held = Hold("local", this_owner("run-1", "deploy"), None)
-        decision = ReleaseDecision(kind="restart", release_id="new", rollback_to=rollback_to, new=True, reason="")
-        self.attempt = Attempt(self.host, self.converging, self.held, decision, proven=proven, keep_failed=keep_failed)
+        self.attempt = Attempt(self.converging, self.held, rollback_to, proven=proven, keep_failed=keep_failed)
 
     def fails_with(self, error: BaseException) -> BaseException:
         """Let the deploy end so, and return what the run hears of it."""

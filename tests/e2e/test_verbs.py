@@ -1,0 +1,110 @@
+"""rollback, stop and --check: what they change, and that a look changes nothing."""
+
+from pathlib import Path
+
+from tests.support.fleet import Site
+
+KEPT = ("lock", "audit.jsonl", "releases", "serving", "current", "previous", "secrets", "environments", "models")
+
+
+def picture(home: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of everything that a verb may change."""
+    roots = [home / name for name in KEPT]
+    paths = [
+        path for root in roots if root.exists() for path in (root, *root.rglob("*")) if "__pycache__" not in str(path)
+    ]
+    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in paths}
+
+
+def two_releases(site: Site, mark: str) -> tuple[str, str]:
+    """Deploy another plan; return the release before and the one that serves now."""
+    before = site.link("current")
+    site.set(environment={"FLEET_TEST_MARK": mark})
+    deployed = site.invoke("deploy", "--no-bench")
+    assert deployed.exit_code == 0, deployed.text
+    return before, site.link("current")
+
+
+def test_check_shows_what_a_deploy_would_change_and_changes_nothing(proven: Site) -> None:
+    before = picture(proven.home)
+    proven.set(environment={"FLEET_TEST_MARK": "check"})
+
+    ended = proven.invoke("deploy", "--check")
+
+    assert ended.exit_code == 0, ended.text
+    assert "would change: release:" in ended.stdout
+    assert proven.report()["hosts"][0]["outcome"] == "checked"
+    assert picture(proven.home) == before
+
+
+def test_check_of_an_unchanged_host_finds_nothing_to_change(proven: Site) -> None:
+    ended = proven.invoke("deploy", "--check")
+
+    assert ended.exit_code == 0, ended.text
+    assert "0 tasks would change something" in ended.stdout
+
+
+def test_check_on_a_host_where_nothing_was_deployed_makes_nothing(proven: Site, tmp_path: Path) -> None:
+    fresh = Site(tmp_path, tmp_path / "home", proven.port + 1, dict(proven.keys)).set()
+
+    ended = fresh.invoke("deploy", "--check")
+
+    assert ended.exit_code == 0, ended.text
+    assert "would change: host_layout:" in ended.stdout
+    assert not fresh.home.exists()
+
+
+def test_rollback_serves_the_release_before_and_its_check_only_says_so(proven: Site) -> None:
+    before, now = two_releases(proven, "rollback")
+    shown = proven.invoke("rollback", "--check")
+    assert shown.exit_code == 0, shown.text
+    assert f"{before} would replace {now}" in shown.stdout
+    assert proven.link("serving") == now
+
+    back = proven.invoke("rollback")
+
+    assert back.exit_code == 0, back.text
+    assert proven.link("serving") == proven.link("current") == before
+    assert proven.link("previous") == now
+
+
+def test_rollback_to_a_release_that_does_not_start_comes_back(proven: Site) -> None:
+    before, now = two_releases(proven, "broken rollback")
+    start = proven.home / "releases" / before / "start"
+    whole = start.read_text()
+    start.write_text("#!/bin/sh\nexit 1\n")
+
+    ended = proven.invoke("rollback")
+    start.write_text(whole)
+
+    assert ended.exit_code == 5, ended.text
+    assert proven.link("serving") == proven.link("current") == now
+    assert proven.invoke("verify").exit_code == 0
+
+
+def test_rollback_to_a_release_that_is_not_there_is_refused(proven: Site) -> None:
+    serving = proven.link("serving")
+
+    ended = proven.invoke("rollback", "--release", "20000101T000000Z-000000000000")
+
+    assert ended.exit_code == 2, ended.text
+    assert serving in ended.stderr
+    assert proven.link("serving") == serving
+
+
+def test_stop_and_deploy_again(proven: Site) -> None:
+    shown = proven.invoke("stop", "--check")
+    assert shown.exit_code == 0, shown.text
+    assert proven.invoke("status", "--json").document[0]["state"] == "serving"
+
+    assert proven.invoke("stop").exit_code == 0
+    assert proven.invoke("status", "--json").document[0]["state"] == "stopped"
+    assert proven.invoke("stop").exit_code == 0
+    release = proven.link("current")
+    again = proven.invoke("deploy", "--no-bench")
+
+    assert again.exit_code == 0, again.text
+    assert proven.link("serving") == proven.link("current") == release
+    events = [entry["event"] for entry in proven.invoke("audit", "--json").document["local"]]
+    assert events[-1] == "deploy"
+    assert "stop" in events
