@@ -79,9 +79,7 @@ def _exit_code(body: Body, *args: Any, **options: Any) -> int:
         if error.errno not in NO_ROOM:
             raise
         where = f" for {error.filename}" if error.filename else ""
-        fix = (
-            "make room where the run directories and TMPDIR lie, or set FLEET_RUNS to another place"
-        )
+        fix = "make room where the run directories and TMPDIR lie, or set FLEET_RUNS to another place"
         return _said(console, ConfigurationError(f"this machine has no room{where}: {error.strerror}", fix=fix))
 
 

@@ -35,8 +35,13 @@ class Hold:
         self.host = host
         self.owner = owner
         self.taken_over = taken_over
+        self.left = False
         self.lost_reason = ""
         """Why the lock is no longer ours, one sentence; '' while it is."""
+
+    def leave(self) -> None:
+        """Leave the lock to grow stale instead of releasing it: the guard on the host then gives the host back."""
+        self.left = True
 
     @property
     def lost(self) -> bool:
@@ -85,7 +90,9 @@ def hold(
             with _beating(open, layout, held, heartbeat_s, clock):
                 yield held
         finally:  # after the last beat: one that finds the lock gone would call it lost
-            if not held.lost:  # a silent one is left to grow stale: the guard ends its watch where the lock is gone
+            if not (
+                held.lost or held.left
+            ):  # a silent one is left to grow stale: the guard ends its watch where the lock is gone
                 _give_back(shell, layout, run_id)
         held.require()
     finally:

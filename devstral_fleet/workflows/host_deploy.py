@@ -84,12 +84,20 @@ class Attempt:
         except BaseException as error:
             try:
                 with deferred(self.host.record.console):
-                    self.recover(str(error) or "interrupted")
+                    self._recover_or_leave(str(error) or "interrupted")
             except FleetError as second:
                 if not isinstance(error, FleetError):
                     raise error from second
                 second.evidence = (*second.evidence, f"this was on the way back from: {error}", *error.evidence)
                 raise
+            raise
+
+    def _recover_or_leave(self, reason: str) -> None:
+        """Recover; where that fails, leave the rest to the guard on the host, which acts when the lock falls silent."""
+        try:
+            self.recover(reason)
+        except BaseException:
+            self.held.leave()
             raise
 
     def recover(self, reason: str) -> None:

@@ -60,6 +60,7 @@ def test_the_proven_release_serves_again() -> None:
     attempted = Attempted()
     assert attempted.fails_with(DEAD) is DEAD
     assert attempted.outcome == ("restored", [("serve", "old", "restore", "local: the engine died")])
+    assert not attempted.held.left
 
 
 def test_a_first_release_is_stopped() -> None:
@@ -104,6 +105,7 @@ def test_a_way_back_that_fails_says_both() -> None:
     assert isinstance(heard, PlaybookError)
     assert heard.evidence == ("df", "this was on the way back from: local: the engine died", "its last line")
     assert attempted.host.record.outcome == "failed"
+    assert attempted.held.left
 
 
 def test_an_interrupt_stays_one_where_the_way_back_fails() -> None:
