@@ -1,7 +1,7 @@
 """What stands against a host's plan before any arithmetic: unknown names, pairs that do not go together, addresses."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.errors import ConfigurationError
@@ -30,6 +30,28 @@ def problems(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, by
 def computable(intent: HostIntent, catalog: Catalog) -> bool:
     """Whether all names are known and go together, so that the arithmetic has something to work on."""
     return not _names(intent, catalog) and not _pairs(intent, catalog)
+
+
+def shared(intents: Sequence[HostIntent]) -> list[str]:
+    """Return what two hosts of the inventory that are one machine have in common and must not: home and port."""
+    found = []
+    for key in ("home", "port"):
+        owners: dict[tuple[str, int, object], str] = {}
+        for intent in intents:
+            value = getattr(intent, key)
+            other = owners.setdefault((*_machine(intent), value), intent.name)
+            if other != intent.name:
+                found.append(
+                    f"{intent.name}: fleet_{key} {value} is {other}'s too, on the same machine;"
+                    f" give each its own fleet_{key}"
+                )
+    return found
+
+
+def _machine(intent: HostIntent) -> tuple[str, int]:
+    """What tells machines apart: the address and port that SSH reaches, or this machine."""
+    at = intent.connection
+    return ("", 0) if at.kind == "local" else (at.address, at.port)
 
 
 def requirements_file(intent: HostIntent, catalog: Catalog) -> str:

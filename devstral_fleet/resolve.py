@@ -14,7 +14,7 @@ from devstral_fleet.intent import HostIntent
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.notes import notes
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice, ModelFiles
-from devstral_fleet.problems import computable, problems, requirements_file
+from devstral_fleet.problems import computable, problems, requirements_file, shared
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 FIX = "correct the inventory, or the options that replace its keys"
@@ -69,7 +69,7 @@ def resolve_all(intents: Sequence[HostIntent], catalog: Catalog, sources: Source
         PlanError: with every problem of every host, each sentence beginning with its host.
     """
     plans: dict[str, DeploymentPlan] = {}
-    found: list[str] = []
+    found: list[str] = shared(intents)
     for intent in intents:
         try:
             plans[intent.name] = resolve(intent, catalog, sources)

@@ -7,6 +7,7 @@ import pytest
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet.errors import ExitCode, PlanError
+from devstral_fleet.intent import Connection
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.resolve import Sources, environment_digest, requirements_files, resolve, resolve_all
 from tests.support.intents import SOURCES, cpu_host, gpu_host, planned
@@ -177,7 +178,12 @@ def test_every_problem_of_a_host_at_once() -> None:
 
 
 def test_every_problem_of_every_host_at_once() -> None:
-    hosts = [gpu_host(name="a", model="none"), gpu_host(name="b"), gpu_host(name="c", tensor_parallel=5, listen="::")]
+    second, third = (Connection(kind="ssh", address=f"192.0.2.{number}") for number in (2, 3))
+    hosts = [
+        gpu_host(name="a", model="none"),
+        gpu_host(name="b", connection=second),
+        gpu_host(name="c", connection=third, tensor_parallel=5, listen="::"),
+    ]
     with pytest.raises(PlanError) as caught:
         resolve_all(hosts, CATALOG, SOURCES)
     assert [problem[:2] for problem in caught.value.problems] == ["a:", "c:", "c:"]
@@ -217,3 +223,21 @@ def test_a_model_with_another_recipe_is_another_directory() -> None:
     other = tiny.model_copy(update={"recipe": {**tiny.recipe, "seed": 1}})
     catalog = type(CATALOG)(**{**vars(CATALOG), "models": {**CATALOG.models, "devstral-tiny": other}})
     assert resolve(cpu_host(), catalog, SOURCES).files.directory != planned(cpu_host()).files.directory
+
+
+def test_two_hosts_that_are_one_machine_need_a_home_and_a_port_each() -> None:
+    hosts = [cpu_host(name="a"), cpu_host(name="b", port=30001), cpu_host(name="c", home="/srv/other", port=30001)]
+    with pytest.raises(PlanError) as caught:
+        resolve_all(hosts, CATALOG, SOURCES)
+    assert [problem.split(" ")[:3] for problem in caught.value.problems] == [
+        ["b:", "fleet_home", "/srv/fleet"],
+        ["c:", "fleet_port", "30001"],
+    ]
+
+
+def test_hosts_of_other_addresses_may_share_home_and_port() -> None:
+    other = Connection(kind="ssh", address="192.0.2.2")
+    plans = resolve_all(
+        [gpu_host(name="a"), gpu_host(name="b", connection=other), cpu_host(name="c")], CATALOG, SOURCES
+    )
+    assert list(plans) == ["a", "b", "c"]
