@@ -83,6 +83,7 @@ def test_connect_carries_a_client_through_ssh(proven: Site) -> None:
     running = proven.start("connect", "--json")
     try:
         running.wait_for("connected until Ctrl-C")
+        until(lambda: running.lines[-1:] == ["}\n"], BACK_S, "the document is whole")
         client = json.loads("".join(running.lines))
         key, header = pasted(client["key_command"]), pasted(f"cat {client['header_source']}")
         assert header == f"Authorization: Bearer {key}"
