@@ -67,7 +67,7 @@ def real_environment(engine_home: Path) -> Path:
     return complete.parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def real_engine(
     engine_home: Path, real_environment: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningEngine]:

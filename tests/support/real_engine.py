@@ -24,6 +24,7 @@ CPU_ARGUMENTS = (
     "--tool-call-parser",
     "mistral",
     "--enable-metrics",
+    "--sleep-on-idle",
 )
 CPU_ENVIRONMENT = {
     "SGLANG_USE_CPU_ENGINE": "1",
