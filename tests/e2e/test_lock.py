@@ -18,6 +18,7 @@ from devstral_fleet.errors import ConfigurationError, ExitCode, LockedError, Unr
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.lock.owner import this_owner
 from devstral_fleet.shell import CommandResult, LocalShell, Shell
+from tests.support.fleet import until
 
 
 class Clock:
@@ -185,7 +186,7 @@ def test_release_takes_it_from_anyone_and_the_holder_learns_it(layout: HostLayou
     assert released is not None
     assert released.run == "run-1"
     assert lock.release(LocalShell(), layout) is None
-    until(lambda: held.lost)
+    until(lambda: held.lost, 10, "the heart beats on")
     with pytest.raises(LockedError, match="gpu01: the lock was taken away") as caught:
         context.__exit__(None, None, None)
     assert ".venv/bin/invoke status --host gpu01" in caught.value.fix
@@ -196,7 +197,7 @@ def test_a_lost_lock_does_not_release_the_next_owners(layout: HostLayout) -> Non
     held = first.__enter__()
     lock.release(LocalShell(), layout)
     with hold(layout, "run-2"):
-        until(lambda: held.lost)
+        until(lambda: held.lost, 10, "the heart beats on")
         with pytest.raises(LockedError):
             first.__exit__(None, None, None)
         seen = lock.status(LocalShell(), layout)
@@ -208,14 +209,14 @@ def test_an_exception_of_the_body_is_not_hidden_by_a_lost_lock(layout: HostLayou
     context = hold(layout, "run-1", heartbeat_s=0.01)
     held = context.__enter__()
     lock.release(LocalShell(), layout)
-    until(lambda: held.lost)
+    until(lambda: held.lost, 10, "the heart beats on")
     assert not context.__exit__(ZeroDivisionError, ZeroDivisionError(), None), "the caller's own exception goes on"
 
 
 def test_the_heart_beats(layout: HostLayout) -> None:
     with hold(layout, "run-1", heartbeat_s=0.01):
         heartbeat_age(layout, 600)
-        until(lambda: time.time() - (Path(layout.lock) / "heartbeat").stat().st_mtime < 300)
+        until(lambda: time.time() - (Path(layout.lock) / "heartbeat").stat().st_mtime < 300, 10, "the heart beats on")
 
 
 class _Away(LocalShell):
@@ -239,10 +240,10 @@ def test_a_host_that_goes_away_loses_the_lock_after_the_stale_time(layout: HostL
     options = {"clock": clock, "sleep": clock.sleep, "heartbeat_s": 0.01}
     context = hold(layout, "run-1", open=lambda: next(shells), **options)
     held = context.__enter__()
-    until(lambda: heart.asked > 3)
+    until(lambda: heart.asked > 3, 10, "the heart beats on")
     assert not held.lost
     clock.now_s += 21
-    until(lambda: held.lost)
+    until(lambda: held.lost, 10, "the heart beats on")
     with pytest.raises(LockedError, match="did not answer for 20 s"):
         context.__exit__(None, None, None)
 
@@ -256,10 +257,8 @@ def test_a_host_that_is_away_at_the_end_does_not_hide_the_result(layout: HostLay
 
 def test_a_home_that_cannot_be_made_is_an_error_with_its_fix(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with (
-        pytest.raises(ConfigurationError, match="cannot be used") as caught,
-        hold(HostLayout.of(f"{tmp_path}/file/home"), "run-1"),
-    ):
+    held = hold(HostLayout.of(f"{tmp_path}/file/home"), "run-1")
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught, held:
         pass
     assert "fleet_home" in caught.value.fix
 
@@ -299,11 +298,3 @@ def left_behind(layout: HostLayout, run: str, **changes: object) -> None:
     (folder / "owner.json").write_text(owner.model_dump_json())
     (folder / "run").write_text(run)
     (folder / "heartbeat").touch()
-
-
-def until(done: Callable[[], bool], deadline_s: float = 10.0) -> None:
-    """Wait for another thread; the pause only yields the processor."""
-    pause, deadline = threading.Event(), time.monotonic() + deadline_s
-    while not done():
-        assert time.monotonic() < deadline, "it never happened"
-        pause.wait(0.005)
