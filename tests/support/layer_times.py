@@ -12,6 +12,10 @@ from tests.support.soak_record import staleness
 ROOT = Path(__file__).parents[2]
 
 
+LIMIT_S = 50 * 60
+"""A run of `make test` may take 40 minutes; above 50 it fails."""
+
+
 def layer_of(node_id: str) -> str:
     """Return the directory under tests/ that a test stands in: 'tests/unit/test_x.py::test_y' is of layer 'unit'."""
     return Path(node_id.partition("::")[0]).parts[1]
@@ -41,10 +45,21 @@ class LayerTimes:
         setup_s = max(0.0, self.pytest_started_s - self.started_s)
         return [*rows, f"total {now_s - self.started_s:.0f} s, of it {setup_s:.0f} s before the first test"]
 
+    def too_long(self, now_s: float) -> bool:
+        """Whether the run has taken more than its budget, set-up included."""
+        return now_s - self.started_s > LIMIT_S
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run that was too long, whatever its tests said: CI would end it half-way before long."""
+        if self.too_long(time.time()) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("layers")
         for line in self.lines(time.time()):
             terminalreporter.write_line(line)
+        if self.too_long(time.time()):
+            terminalreporter.write_line(f"FAILED: the run took longer than {LIMIT_S / 60:.0f} minutes", red=True)
         if warning := staleness(ROOT):
             terminalreporter.write_line(f"warning: {warning}", yellow=True)
 
