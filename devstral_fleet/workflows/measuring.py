@@ -43,6 +43,7 @@ def measure(
 ) -> tuple[Measurement, ...]:
     """Measure each point `repeats` times and put the rows into the record; no job's files stay on the host."""
     measured: list[Measurement] = []
+    process = host.service().pid
     job.clear(host.shell, host.layout.jobs)  # of a controller that died while it measured
     try:
         for point in points:
@@ -56,7 +57,23 @@ def measure(
             job.clear(host.shell, host.layout.jobs)
         raise
     job.clear(host.shell, host.layout.jobs)
+    require_same_engine(host, process)
     return tuple(measured)
+
+
+def require_same_engine(host: Host, process: int) -> None:
+    """Raise VerificationError where the engine is another process than before the benchmark: it died in it.
+
+    The service manager starts it again, and the benchmark waits until it is ready: the numbers alone do not show it.
+    """
+    now = host.service()
+    if now.pid != process:
+        raise VerificationError(
+            f"{host.name}: the engine died during the benchmark (process {process} is gone, {now.pid or 'none'} runs)",
+            fix=f".venv/bin/invoke logs --host {host.name} --lines 200",
+            evidence=host.log_tail(),
+            host=host.name,
+        )
 
 
 def judge(host: Host, measured: tuple[Measurement, ...], inventory: Path) -> tuple[Verdict, ...]:
