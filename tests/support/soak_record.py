@@ -48,11 +48,6 @@ def written(root: Path, counts: dict[str, int], seed: str, now: datetime) -> str
     )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --soak-seed: the seed of the random kills, so that a red run can be repeated."""
-    parser.addoption("--soak-seed", default="1", help="seed of random kills; printed in the record")
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Write the record of a green run; say that a red one leaves none."""
     if exitstatus != pytest.ExitCode.OK:
@@ -61,5 +56,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     counts = {outcome: len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed", "error")}
     path = ROOT / RECORD
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(written(ROOT, counts, str(config.getoption("--soak-seed")), datetime.now(UTC)))
+    path.write_text(written(ROOT, counts, str(config.option.kill_seed), datetime.now(UTC)))
     terminalreporter.write_line(f"soak record: {RECORD}")

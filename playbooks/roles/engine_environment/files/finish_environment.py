@@ -1,15 +1,18 @@
-"""Prove that the environment is what the plan asked for, then mark it complete.
+"""Prove that the environment is what the plan asked for, compile it on every core, then mark it complete.
 
     python finish_environment.py TORCH TRANSFORMERS_MINIMUM
 
 Run by the environment's own Python. TORCH is the plan's requirement, '' when a site pins its own packages. With a torch
 for the CPU (its version ends in +cpu) no package of CUDA may have come along: they take gigabytes and are of no use.
+pip would compile on one core, and an engine that finds nothing compiled takes half a minute longer to start.
 """
 
 import importlib.metadata
 import importlib.util
 import pathlib
+import subprocess
 import sys
+import sysconfig
 
 from pip._vendor.packaging.version import Version
 
@@ -35,11 +38,18 @@ def problems(versions, torch, transformers_minimum):
         yield f"transformers {transformers or 'is absent and'} does not know the model; it needs {transformers_minimum}"
 
 
+def compile_packages():
+    """Compile what was installed; a file that is no Python of this version (a template, a test's) stays as it is."""
+    words = ["-m", "compileall", "-q", "-j", "0", sysconfig.get_path("purelib")]
+    subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
 def main():
     """Print every problem and fail, or write the marker."""
     found = list(problems(installed(), *sys.argv[1:]))
     if found:
         sys.exit("; ".join(found))
+    compile_packages()
     pathlib.Path(sys.prefix, ".complete").touch()
 
 

@@ -9,13 +9,13 @@ alone; the index is asked only when the site has no such file. Without its depen
 import subprocess
 import sys
 
-PIP = [sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "install", "--no-deps"]
-FEW_TRIES = ["--retries", "2", "--timeout", "20"]
+PIP = [sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check"]
+INSTALL = [*PIP, "install", "--no-deps", "--no-compile", "--retries", "2", "--timeout", "20"]
 
 
 def install(*options):
     """Return pip's exit status and the last lines of its errors."""
-    done = subprocess.run([*PIP, *FEW_TRIES, *options], capture_output=True, text=True, check=False)
+    done = subprocess.run([*INSTALL, *options], capture_output=True, text=True, check=False)
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
     return done.returncode, "; ".join(lines[-2:])
 
