@@ -155,7 +155,7 @@ def unreachable(host: str, at: Connection, error: BaseException) -> UnreachableE
             fix = "set ansible_user and ansible_ssh_private_key_file in the inventory, or load the key: ssh-add"
         case paramiko.SSHException() if "not found in known_hosts" in str(error):
             message = f"{host}: the host key of {where} is not known"
-            fix = f"log in once and compare the fingerprint that ssh shows: {ssh(at, 'true')}"
+            fix = f".venv/bin/invoke init --host {host} shows its fingerprint; with --accept-new-host-key it is stored"
         case TimeoutError() | paramiko.ssh_exception.NoValidConnectionsError() | ConnectionRefusedError():
             message = f"{host}: {where} does not answer: {_words(error)}"
             fix = "check ansible_host and ansible_port, that the host is up, and that sshd runs there"

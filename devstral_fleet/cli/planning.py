@@ -51,8 +51,8 @@ def command(
 
 
 @verb(
-    host="name of the new host in the inventory",
-    address="address or DNS name that SSH reaches",
+    host="name of the new host in the inventory, or of one that is there, to see or accept its key",
+    address="address or DNS name that SSH reaches; left out for a host that is in the inventory",
     user="SSH user (default: yours)",
     port="SSH port",
     accelerator="nvidia, amd or cpu (default: the hardware's, else nvidia)",

@@ -3,7 +3,7 @@
 `load` gives typed hosts, `resolve_path` finds the inventory, `add_host` writes a new host into it.
 """
 
-from devstral_fleet.inventory.edit import add_host
+from devstral_fleet.inventory.edit import add_host, require_new
 from devstral_fleet.inventory.listing import load, resolve_path
 
-__all__ = ["add_host", "load", "resolve_path"]
+__all__ = ["add_host", "load", "require_new", "resolve_path"]

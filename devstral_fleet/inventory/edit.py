@@ -14,6 +14,17 @@ from devstral_fleet.inventory.listing import check_yaml
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
+def require_new(path: Path, name: str) -> None:
+    """Raise InventoryError where the file at `path` has a host of that name already."""
+    root = _root(path.read_text(), path) if path.exists() else None
+    if root is not None and name in _hosts(root):
+        raise InventoryError(
+            f"{path} has a host '{name}' already",
+            fix=f"edit its lines there, or choose another name; its key: .venv/bin/invoke init --host {name}",
+            host=name,
+        )
+
+
 def add_host(
     path: Path,
     name: str,

@@ -113,7 +113,7 @@ def test_an_unknown_host_key_is_refused(server: SshServer, tmp_path: Path) -> No
     with pytest.raises(UnreachableError, match=r"gpu01: the host key of .* is not known") as caught:
         shell.run(["true"])
     assert caught.value.code is ExitCode.UNREACHABLE
-    assert f" -o UserKnownHostsFile={tmp_path}/none " in caught.value.fix
+    assert "invoke init --host gpu01" in caught.value.fix
 
 
 def test_a_changed_host_key_is_refused_and_said(server: SshServer, tmp_path: Path) -> None:

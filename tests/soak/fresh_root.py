@@ -70,13 +70,17 @@ def folders(configuration: PipConfiguration) -> list[Path]:
 
 
 def write_configuration(etc: Path, configuration: PipConfiguration) -> None:
-    """Write pip.conf and the CA bundle as the fresh root's /etc will have them."""
+    """Write pip.conf, the files it names and the CA bundle as the fresh root's /etc will have them."""
     certificates = Path(configuration.get("cert") or ssl.get_default_verify_paths().cafile or "")
     bundle = Path("ssl/certs/ca-certificates.crt")
     (etc / bundle).parent.mkdir(parents=True)
     shutil.copyfile(certificates, etc / bundle)
+    constraints = [Path(word) for word in configuration.get("constraint", "").split()]
+    brought = {"constraint": " ".join(f"/etc/{path.name}" for path in constraints)} if constraints else {}
+    for path in constraints:
+        shutil.copyfile(path, etc / path.name)
     parser = ConfigParser(interpolation=None)
-    parser["global"] = {**configuration, "cert": f"/etc/{bundle}"}
+    parser["global"] = {**configuration, **brought, "cert": f"/etc/{bundle}"}
     with (etc / "pip.conf").open("w") as file:
         parser.write(file)
 
