@@ -17,7 +17,7 @@ test:
 	@export FLEET_STARTED=$${FLEET_STARTED:-$$(date +%s)} && \
 	tests/setup-machine.sh && \
 	requirements/setup.sh dev && \
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadgroup -p tests.support.layer_times
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -p tests.support.layer_times
 
 soak:
 	@tests/setup-machine.sh soak && \

@@ -1,15 +1,32 @@
 """Fixtures that several layers share."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.fleet import ROOT, Site, site
 
-SHARED_THINGS = {"real_site": "real-engine"}
-"""Fixtures that only one process may have at a time, and the group of the tests that use one."""
+ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.py")
+"""Files whose tests share the home of the one real engine: the same process runs them."""
+SLOWEST_FIRST = ("e2e", "ansible", "lint", "contract", "unit", "soak")
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Several processes share the tests, a file at a time: its tests share what is costly to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return ONE_ENGINE[0] if file in ONE_ENGINE else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share out the tests by file."""
+    return ByFile(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,8 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed once; every process of a run gets the same."""
+    """Draw the seed once; every process of a run gets the same. Keep temporary paths short.
+
+    supervisord's socket lies in them, and a socket's path has 107 characters at most.
+    """
     config.option.kill_seed = config.option.kill_seed or SystemRandom().randrange(1, 1_000_000)
+    if config.getoption("numprocesses", None) and not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="t")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -27,13 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(f"random kills: --kill-seed {config.option.kill_seed}")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a costly thing: tests of one file, and all tests of the one real engine."""
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        group = next((group for name, group in SHARED_THINGS.items() if name in names), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with what takes longest, the one real engine first, so that no process waits for it at the end."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        file = item.nodeid.partition("::")[0]
+        return file not in ONE_ENGINE, SLOWEST_FIRST.index(Path(file).parts[1])
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 INVOKE = Path(sys.executable).with_name("invoke")
-DEADLINE_S = 240.0
+DEADLINE_S = 480.0
 THIS_MACHINE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
