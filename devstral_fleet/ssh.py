@@ -191,13 +191,12 @@ def host_key(address: str, port: int = 22, *, timeout_s: float = CONNECT_TIMEOUT
     return HostKey(key.get_name(), key.get_base64())
 
 
-def accept_host_key(key: HostKey, address: str, port: int = 22, *, known_hosts: Path | None = None) -> bool:
-    """Append the key to known_hosts (default: the user's own). False: it was there already.
+def accept_host_key(key: HostKey, at: Connection) -> bool:
+    """Append the key to the connection's known_hosts. False: it was there already.
 
     Call it only when the operator said so. Raises UnreachableError where another key of the same kind is known.
     """
-    path = known_hosts or default_known_hosts()
-    name = _known_name(address, port)
+    path, name = known_hosts_of(at), _known_name(at.address, at.port)
     known = _load_known_hosts(path).lookup(name)
     if known is not None and key.kind in known:
         if known[key.kind].get_base64() == key.public:
@@ -216,9 +215,9 @@ def accept_host_key(key: HostKey, address: str, port: int = 22, *, known_hosts: 
     return True
 
 
-def default_known_hosts() -> Path:
-    """The user's own known_hosts, which `ssh` and Ansible read too."""
-    return Path("~/.ssh/known_hosts").expanduser()
+def known_hosts_of(at: Connection) -> Path:
+    """The connection's known_hosts, else the user's own, which `ssh` and Ansible read too."""
+    return Path(at.known_hosts_file or "~/.ssh/known_hosts").expanduser()
 
 
 def _fabric_connection(at: Connection) -> fabric.Connection:
@@ -230,8 +229,7 @@ def _fabric_connection(at: Connection) -> fabric.Connection:
     )
     client = connection.client
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    known_hosts = Path(at.known_hosts_file).expanduser() if at.known_hosts_file else default_known_hosts()
-    for path in (SYSTEM_KNOWN_HOSTS, known_hosts):
+    for path in (SYSTEM_KNOWN_HOSTS, known_hosts_of(at)):
         if path.exists():
             client.load_system_host_keys(str(path))
     return connection

@@ -78,8 +78,9 @@ install_locked .venv/bin/python "requirements/$name.lock" --progress-bar off 9>&
         "check that 'pip config list' names an index this machine reaches, then run the same command again"
 
 # Compiled here once, not at each command: a machine may forbid Python to keep what it compiles (PYTHONDONTWRITEBYTECODE).
-# Ansible's collections are left out: most of them are never imported here, and they are the larger half.
-.venv/bin/python -m compileall -q -j 0 -x '/ansible_collections/' .venv/lib devstral_fleet tests >/dev/null || true
+# Ansible's collections are left out: most of them are never imported here, and they are the larger half. A package's
+# file that is no Python of this version (a template, say) makes the command fail, and harms nobody.
+.venv/bin/python -m compileall -q -j 0 -x '/ansible_collections/' .venv/lib devstral_fleet >/dev/null || true
 
 digest_of toolkit >.venv/.toolkit-complete
 [ "$name" = toolkit ] || digest_of dev >.venv/.dev-complete

@@ -1,5 +1,6 @@
 """Fixtures that several layers share."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,11 @@ from tests.support.fleet import ROOT, Site, site
 
 ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.py")
 """Files whose tests share the home of the one real engine: the same process runs them."""
+FIRST_DEPLOY_S = 480.0
+"""The first deploy of a checkout installs the engine, while another process has the other core."""
 SLOWEST_FIRST = ("e2e", "ansible", "lint", "contract", "unit", "soak")
+
+OWN_BASETEMP = pytest.StashKey[str]()
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
@@ -41,7 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     config.option.kill_seed = config.option.kill_seed or SystemRandom().randrange(1, 1_000_000)
     if config.getoption("numprocesses", None) and not config.option.basetemp:
-        config.option.basetemp = tempfile.mkdtemp(prefix="t")
+        config.option.basetemp = config.stash[OWN_BASETEMP] = tempfile.mkdtemp(prefix="t")
+
+
+@pytest.hookimpl(trylast=True)  # after the processes that share the tests have ended
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the temporary files of a green run; those of a red one stay to be looked at."""
+    if session.exitstatus == pytest.ExitCode.OK and (own := session.config.stash.get(OWN_BASETEMP, None)):
+        shutil.rmtree(own)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -75,6 +87,6 @@ def real_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def engine_home(real_site: Site) -> Path:
     """A home in which a deploy has put the real engine's environment and the tiny model."""
-    deployed = real_site.invoke("deploy")
+    deployed = real_site.start("deploy").end(FIRST_DEPLOY_S)
     assert deployed.exit_code == 0, deployed.text
     return real_site.home

@@ -16,13 +16,7 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 def require_new(path: Path, name: str) -> None:
     """Raise InventoryError where the file at `path` has a host of that name already."""
-    root = _root(path.read_text(), path) if path.exists() else None
-    if root is not None and name in _hosts(root):
-        raise InventoryError(
-            f"{path} has a host '{name}' already",
-            fix=f"edit its lines there, or choose another name; its key: .venv/bin/invoke init --host {name}",
-            host=name,
-        )
+    _refuse_taken(_root(path.read_text(), path) if path.exists() else None, name, path)
 
 
 def add_host(
@@ -72,10 +66,7 @@ def add_host(
 def with_host(text: str, name: str, values: Mapping[str, object], group: str | None, path: Path) -> tuple[str, str]:
     """Return the file's new text and the lines that were added to it (pure but for messages naming `path`)."""
     root = _root(text, path)
-    if root is not None and name in _hosts(root):
-        raise InventoryError(
-            f"{path} has a host '{name}' already", fix="edit its lines there, or choose another name", host=name
-        )
+    _refuse_taken(root, name, path)
     keys = _keys(root, group)
     node, depth, column = root, 0, 0
     while node is not None and depth < len(keys) and (child := _child(node, keys[depth], path)) is not None:
@@ -89,6 +80,15 @@ def with_host(text: str, name: str, values: Mapping[str, object], group: str | N
     new = "\n".join([*lines[:after], *added, *lines[after:]]) + "\n"
     _confirm(new, name, path)
     return new, "\n".join(added) + "\n"
+
+
+def _refuse_taken(root: yaml.MappingNode | None, name: str, path: Path) -> None:
+    if root is not None and name in _hosts(root):
+        raise InventoryError(
+            f"{path} has a host '{name}' already",
+            fix=f"edit its lines there, or choose another name; its key: .venv/bin/invoke init --host {name}",
+            host=name,
+        )
 
 
 def _root(text: str, path: Path) -> yaml.MappingNode | None:

@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import inventory, ssh
@@ -76,11 +75,11 @@ def show_key(console: Console, at: Connection, *, accept: bool) -> None:
     """Print a host's key as it shows it now; store it in known_hosts, or say how to."""
     key = ssh.host_key(at.address, at.port)
     console.say(f"{at.address} shows the host key {key.fingerprint}")
-    known_hosts = Path(at.known_hosts_file).expanduser() if at.known_hosts_file else ssh.default_known_hosts()
+    known_hosts = ssh.known_hosts_of(at)
     if not accept:
         console.say("compare it with what the machine's owner says; if they are equal, and it is new here:")
         console.say(f"  ssh-keyscan -p {at.port} {at.address} >> {shlex.quote(str(known_hosts))}")
-    elif ssh.accept_host_key(key, at.address, at.port, known_hosts=known_hosts):
+    elif ssh.accept_host_key(key, at):
         console.say(f"it is stored in {known_hosts}")
     else:
         console.say(f"it is known already in {known_hosts}")

@@ -10,11 +10,6 @@ PHASES = ("look", "install", "start", "smoke", "bench", "confirm")
 GUARD_S = 45.0
 
 
-def change(site: Site, mark: str) -> None:
-    """Ask for another plan, so that the next deploy starts a new release."""
-    site.set(environment={"FLEET_TEST_MARK": mark})
-
-
 @pytest.fixture
 def settled(replay_site: Site) -> Site:
     """The shared site as the test before left it: with a proven release that serves."""
@@ -30,7 +25,7 @@ def options(phase: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("phase", PHASES)
 def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(settled: Site, phase: str) -> None:
     before = settled.link("current")
-    change(settled, f"ctrl-c-{phase}")
+    settled.change(f"ctrl-c-{phase}")
     running = settled.start("deploy", *options(phase))
     running.wait_for(f"local  {phase}")
     running.interrupt()
@@ -47,7 +42,7 @@ def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(settled:
 
 def test_a_closed_terminal_is_an_interrupt(settled: Site) -> None:
     before = settled.link("current")
-    change(settled, "hang-up")
+    settled.change("hang-up")
     running = settled.start("deploy", "--no-bench")
     running.wait_for("local  start")
     running.process.send_signal(signal.SIGHUP)
@@ -59,7 +54,7 @@ def test_a_closed_terminal_is_an_interrupt(settled: Site) -> None:
 
 def test_a_second_and_a_third_ctrl_c_do_not_stop_the_way_back(settled: Site) -> None:
     before = settled.link("current")
-    change(settled, "impatient")
+    settled.change("impatient")
     running = settled.start("deploy", "--no-bench")
     running.wait_for("local  start")
     running.interrupt()
@@ -76,7 +71,7 @@ def test_a_second_and_a_third_ctrl_c_do_not_stop_the_way_back(settled: Site) -> 
 @pytest.mark.parametrize("phase", PHASES)
 def test_killed_controller_leaves_a_host_that_goes_back_by_itself(settled: Site, phase: str) -> None:
     before = settled.link("current")
-    change(settled, f"kill-{phase}")
+    settled.change(f"kill-{phase}")
     running = settled.start("deploy", *options(phase))
     running.wait_for(f"local  {phase}")
     running.kill()
@@ -91,7 +86,7 @@ def test_killed_controller_leaves_a_host_that_goes_back_by_itself(settled: Site,
 
 
 def test_deploy_right_after_a_kill_takes_over(settled: Site) -> None:
-    change(settled, "take-over")
+    settled.change("take-over")
     running = settled.start("deploy", "--no-bench")
     running.wait_for("start")
     running.kill()

@@ -28,7 +28,7 @@ def test_a_host_that_is_away_hides_no_other(two: Site, verb: str) -> None:
 
 
 def test_what_serves_by_another_plan_is_not_measured(proven: Site) -> None:
-    proven.set(environment={"FLEET_TEST_MARK": "bench"})
+    proven.change("bench")
     ended = proven.invoke("bench", "--save-baseline")
     assert ended.exit_code == 5, ended.text
     assert "made from another plan" in ended.stderr

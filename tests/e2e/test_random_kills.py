@@ -1,6 +1,6 @@
 """SIGKILL at random moments of a deploy: what was proven serves in between, and the next deploy converges.
 
-`make test` draws five moments, `make soak` twenty; the seed stands in the last lines (`--kill-seed` repeats a run).
+`make test` draws five moments, `make soak` fifteen others. The last lines say the seed; `--kill-seed` repeats a run.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.fleet import Site, until
 
-CI_KILLS, SOAK_KILLS = 5, 20
+CI_KILLS, ALL_KILLS = 5, 20
 GUARD_S = 60.0
 """Silence after which the guard acts, and the time it takes to bring the proven release back."""
 
@@ -25,14 +25,9 @@ class Undisturbed:
     takes_s: float
 
 
-def change(site: Site, mark: str) -> None:
-    """Ask for another plan, so that the next deploy starts a new release."""
-    site.set(environment={"FLEET_TEST_MARK": mark})
-
-
 @pytest.fixture(scope="module")
 def undisturbed(replay_site: Site) -> Undisturbed:
-    change(replay_site, "undisturbed")
+    replay_site.change("undisturbed")
     began = time.monotonic()
     deployed = replay_site.invoke("deploy")
     assert deployed.exit_code == 0, deployed.text
@@ -53,13 +48,13 @@ def killed_after(site: Site, seconds: float) -> str:
     "number",
     [
         *(pytest.param(number, id=f"{number}") for number in range(CI_KILLS)),
-        *(pytest.param(number, id=f"{number}", marks=pytest.mark.soak) for number in range(CI_KILLS, SOAK_KILLS)),
+        *(pytest.param(number, id=f"{number}", marks=pytest.mark.soak) for number in range(CI_KILLS, ALL_KILLS)),
     ],
 )
 def test_a_killed_controller_leaves_what_was_proven(undisturbed: Undisturbed, kill_seed: int, number: int) -> None:
     site = undisturbed.site
     moment_s = Random(f"{kill_seed}-{number}").uniform(0.0, undisturbed.takes_s)  # noqa: S311 - a test's moment
-    change(site, f"kill-{kill_seed}-{number}")
+    site.change(f"kill-{kill_seed}-{number}")
 
     said = killed_after(site, moment_s)
 

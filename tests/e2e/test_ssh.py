@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from devstral_fleet.errors import ExitCode, UnreachableError
+from devstral_fleet.intent import Connection
 from devstral_fleet.shell import TIMED_OUT
 from devstral_fleet.ssh import FabricShell, HostKey, accept_host_key, host_key
 from tests.support.sshd import SshServer, make_key, ssh_server
@@ -127,7 +128,7 @@ def test_a_changed_host_key_is_refused_and_said(server: SshServer, tmp_path: Pat
     assert "never accepted" in caught.value.fix
     assert public in known_hosts.read_text()
     with pytest.raises(UnreachableError, match="has changed"):
-        accept_host_key(host_key("127.0.0.1", server.port), "127.0.0.1", server.port, known_hosts=known_hosts)
+        accept_host_key(host_key("127.0.0.1", server.port), server.connection(known_hosts_file=str(known_hosts)))
     assert len(known_hosts.read_text().splitlines()) == 1
 
 
@@ -166,19 +167,20 @@ def test_a_key_is_stored_once_and_what_was_there_stays(server: SshServer, tmp_pa
     known_hosts = tmp_path / "ssh" / "known_hosts"
     known_hosts.parent.mkdir()
     known_hosts.write_text("# mine\nother ssh-ed25519 AAAA")
-    key = host_key("127.0.0.1", server.port)
-    assert accept_host_key(key, "127.0.0.1", server.port, known_hosts=known_hosts)
-    assert not accept_host_key(key, "127.0.0.1", server.port, known_hosts=known_hosts)
+    key, at = host_key("127.0.0.1", server.port), server.connection(known_hosts_file=str(known_hosts))
+    assert accept_host_key(key, at)
+    assert not accept_host_key(key, at)
     assert known_hosts.read_text().startswith("# mine\nother ssh-ed25519 AAAA\n[127.0.0.1]:")
     assert len(known_hosts.read_text().splitlines()) == 3
-    shell = FabricShell("gpu01", server.connection(known_hosts_file=str(known_hosts)))
+    shell = FabricShell("gpu01", at)
     assert shell.run(["true"]).ok
     shell.close()
 
 
 def test_a_new_known_hosts_is_private(tmp_path: Path) -> None:
     known_hosts = tmp_path / "new" / "known_hosts"
-    accept_host_key(HostKey("ssh-ed25519", "AAAA"), "gpu01", known_hosts=known_hosts)
+    at = Connection(kind="ssh", address="gpu01", known_hosts_file=str(known_hosts))
+    accept_host_key(HostKey("ssh-ed25519", "AAAA"), at)
     assert known_hosts.read_text() == "gpu01 ssh-ed25519 AAAA\n"
     assert (known_hosts.stat().st_mode & 0o777, known_hosts.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 

@@ -19,7 +19,7 @@ def picture(home: Path) -> dict[str, tuple[int, int]]:
 def two_releases(site: Site, mark: str) -> tuple[str, str]:
     """Deploy another plan; return the release before and the one that serves now."""
     before = site.link("current")
-    site.set(environment={"FLEET_TEST_MARK": mark})
+    site.change(mark)
     deployed = site.invoke("deploy", "--no-bench")
     assert deployed.exit_code == 0, deployed.text
     return before, site.link("current")
@@ -27,7 +27,7 @@ def two_releases(site: Site, mark: str) -> tuple[str, str]:
 
 def test_check_shows_what_a_deploy_would_change_and_changes_nothing(proven: Site) -> None:
     before = picture(proven.home)
-    proven.set(environment={"FLEET_TEST_MARK": "check"})
+    proven.change("check")
 
     ended = proven.invoke("deploy", "--check")
 

@@ -147,7 +147,7 @@ def test_a_killed_controller_leaves_a_host_that_goes_back_by_itself(
 
 def test_lost_connections_do_not_end_a_deploy(proven: Site, host: HostContainer) -> None:
     before = jobs(host)
-    proven.set(environment={"FLEET_TEST_MARK": "lost connections"})
+    proven.change("lost connections")
     running = proven.start("deploy")
     running.wait_for("gpu01  bench")
     until(lambda: bool(jobs(host) - before), BACK_S, "the benchmark's job runs")
@@ -205,7 +205,7 @@ def test_the_real_engine_serves_confined_as_the_unit_confines_it(
 
 def test_rollback_then_stop_for_good(proven: Site, host: HostContainer) -> None:
     before = link(host, "current")
-    proven.set(environment={"FLEET_TEST_MARK": "next"})
+    proven.change("next")
     succeeded(proven.invoke("deploy", "--no-bench"))
     assert link(host, "previous") == before != link(host, "current")
 

@@ -18,7 +18,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 INVOKE = Path(sys.executable).with_name("invoke")
-DEADLINE_S = 480.0
+DEADLINE_S = 240.0
 THIS_MACHINE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
@@ -143,6 +143,10 @@ class Site:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.inventory.write_text(yaml.safe_dump({"all": {"hosts": {self.host: host}}}))
         return self
+
+    def change(self, mark: str) -> "Site":
+        """Ask for another plan, so that the next deploy starts a new release."""
+        return self.set(environment={"FLEET_TEST_MARK": mark})
 
     def environment(self) -> dict[str, str]:
         """The verb's environment: this site, and a python3 that is a program rather than some launcher's script."""
