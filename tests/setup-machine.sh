@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Brings the machine what the tests need beyond the five packages of the README: an SSH server (the tests start their
-# own sshd on a free port of the loopback, they never use the machine's) and its client.
+# own sshd on a free port of the loopback, they never use the machine's) and its client, curl for the lines that are
+# pasted, and procps to see which processes run.
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
 # `setup-machine.sh soak` brings what `make soak` needs too: fresh Debian roots, their network, a Docker engine.
 set -euo pipefail
 
-declare -A package_of=([sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client)
+declare -A package_of=([sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client [curl]=curl [pgrep]=procps)
 if [ "${1:-}" = soak ]; then
     package_of+=([mmdebstrap]=mmdebstrap [ip]=iproute2 [slirp4netns]=slirp4netns [dockerd]=docker.io)
 fi

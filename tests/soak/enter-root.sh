@@ -24,6 +24,11 @@ cp -r "$work/etc/." "$root/etc/"
 cp -r "$work/srv/." "$root/srv/"
 chroot "$root" useradd --create-home --shell /bin/bash person
 
-exec chroot "$root" /usr/bin/env --ignore-environment \
+# The copy becomes the namespace's own root: in a mere chroot an ordinary user could make no user namespace.
+cd "$root"
+mkdir old
+PATH=$PATH:/usr/sbin:/sbin pivot_root . old
+# shellcheck disable=SC2016 # the inner bash reads it
+exec chroot . /usr/bin/env --ignore-environment \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent LANG=C.UTF-8 \
-    bash "/srv/$script"
+    bash -c 'umount --lazy /old && rmdir /old && exec bash "$0"' "/srv/$script"
