@@ -70,6 +70,19 @@ class Console:
         """Print one plain line."""
         self._rich.print(escape(text))
 
+    def aside(self, text: str) -> None:
+        """Print one line from a signal's handler: the line that it came into may be half written.
+
+        A stream refuses a write inside a write, so the line goes straight to the stream's descriptor, if it has one.
+        """
+        try:
+            descriptor = self._rich.file.fileno()
+        except OSError:
+            self._rich.file.write(text + "\n")
+            return
+        with suppress(OSError):  # nobody reads any more
+            os.write(descriptor, (text + "\n").encode())
+
     def host(self, host: str, text: str) -> None:
         """Print one line about one host."""
         self._rich.print(f"[bold]{escape(host)}[/]  {escape(text)}")

@@ -34,6 +34,8 @@ CONNECT_TIMEOUT_S = 15
 KEEPALIVE_S = 10
 GRACE_S = 10.0
 """How long after a command's own time-out the host may take to say that it killed it."""
+LOST_S = 1.0
+"""How long a transport may take to say that it is lost: it closes its channels first."""
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 _CHUNK_BYTES = 65536
 _CONNECTION_LOST = (paramiko.SSHException, EOFError, ConnectionError)
@@ -263,8 +265,11 @@ def _run(channel: paramiko.Channel, words: Sequence[str], text: bytes, deadline:
                 raise TimeoutError("a command did not end and the host did not kill it")
             select.select([channel], [], [], min(left_s, 1.0))
         status = channel.recv_exit_status()
-    if status == -1 and not channel.get_transport().is_active():  # no exit status came: the connection broke
-        raise ConnectionResetError("the connection was lost while a command ran")
+    if status == -1:  # no exit status came
+        transport = channel.get_transport()
+        transport.join(LOST_S)
+        if not transport.is_active():
+            raise ConnectionResetError("the connection was lost while a command ran")
     return CommandResult(tuple(words), status, output.decode(errors="replace"), errors.decode(errors="replace"))
 
 

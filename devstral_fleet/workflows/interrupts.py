@@ -21,7 +21,7 @@ def deferred(console: Console) -> Iterator[None]:
 
     def remember(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
-        console.say("the host is being brought to a known state; this run ends right after that")
+        console.aside("the host is being brought to a known state; this run ends right after that")
 
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = [signal.signal(number, remember) for number in heard]

@@ -19,8 +19,9 @@ from devstral_fleet import catalog, rolevars
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.playbook import PlaybookCommand, PlaybookOutcome, run
 from tests.support.engine import wheel
-from tests.support.fleet import free_port, until
+from tests.support.fleet import until
 from tests.support.plans import native_plan
+from tests.support.ports import free_port
 
 FIRST = "20260101T000000Z-aaaaaaaaaaaa"
 SECOND = "20260102T000000Z-bbbbbbbbbbbb"

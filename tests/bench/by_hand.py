@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.support.real_engine import EngineWish, free_port, serve
+from tests.support.ports import free_port
+from tests.support.real_engine import EngineWish, serve
 from tests.support.tree import ROOT
 
 ROLES = ROOT / "playbooks" / "roles"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.by_hand import install_and_start
-from tests.support.real_engine import free_port
+from tests.support.ports import free_port
 from tests.support.tree import ROOT, program
 
 REPEATS = 7

@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.engine.model import write_model
 from tests.support.engine.wheel import requirements, unpack
-from tests.support.fleet import Site, free_port, site
+from tests.support.fleet import Site, site
+from tests.support.ports import free_port
 from tests.support.real_engine import EngineWish, RunningEngine, serve
 
 REPLAY_START_MS = "50"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import Site, free_port
+from tests.support.fleet import Site
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from devstral_fleet.findings import Finding
 from tests.support.engine.planned import plan_of
 from tests.support.engine.record import flags_of
 from tests.support.engine.wheel import RECORDED, versions
+from tests.support.ports import free_port
 from tests.support.real_engine import (
     EngineNotReadyError,
     EngineWish,
     RunningEngine,
-    free_port,
     health_status,
     serve,
     start,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.fleet import INVOKE, Running, Site, free_port
+from tests.support.fleet import INVOKE, Running, Site
+from tests.support.ports import free_port
 
 
 @pytest.fixture

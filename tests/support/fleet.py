@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 INVOKE = Path(sys.executable).with_name("invoke")
@@ -185,13 +186,6 @@ def succeeded(ended: Ended) -> Ended:
     """Require exit code 0; give the verb back."""
     assert ended.exit_code == 0, ended.text
     return ended
-
-
-def free_port() -> int:
-    """A port of this machine's loopback that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -86,14 +85,6 @@ class EngineWish:
         }
         words = [word for pair in named.items() for word in pair]
         return [str(self.python), "-m", "sglang.launch_server", *words, *self.arguments]
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def start(wish: EngineWish) -> subprocess.Popen[bytes]:

@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import os
+import select
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from devstral_fleet.intent import Connection
 
+GONE_S = 10.0
 _CONFIG = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -56,10 +58,16 @@ class SshServer:
         return Connection.model_validate(fields | changes)
 
     def drop_connections(self) -> None:
-        """Kill every session of this server, as a broken network would; the server itself goes on."""
+        """Kill every session of this server, as a broken network would; the server itself goes on.
+
+        A killed session may live a moment longer: it is gone, and with it its connection, when this returns.
+        """
         for child in _children(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+                watched = os.pidfd_open(child)
+                signal.pidfd_send_signal(watched, signal.SIGKILL)
+                select.select([watched], [], [], GONE_S)
+                os.close(watched)
 
 
 def make_key(path: Path) -> None:

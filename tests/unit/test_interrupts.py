@@ -1,9 +1,13 @@
 """Ctrl-C while something must be finished."""
 
+import io
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from devstral_fleet.console import Console
 from devstral_fleet.errors import VerificationError
 from devstral_fleet.workflows.interrupts import SIGNALS, deferred
 from tests.support.hosts import quiet
@@ -68,3 +72,39 @@ def test_an_inner_one_leaves_the_outer_in_force() -> None:
     with pytest.raises(KeyboardInterrupt):
         nested()
     assert finished == ["outer"]
+
+
+class InterruptedFile(io.RawIOBase):
+    """A file whose first write is interrupted by a Ctrl-C."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        self.waits = [signal.SIGINT]
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        if self.waits:
+            signal.raise_signal(self.waits.pop())
+        return os.write(self.descriptor, bytes(data))  # type: ignore[call-overload]
+
+
+def test_an_interrupt_in_the_middle_of_a_line_breaks_nothing(tmp_path: Path) -> None:
+    console = Console(stdout=io.TextIOWrapper(io.BufferedWriter(InterruptedFile(tmp_path / "out"))))
+    finished: list[str] = []
+
+    def way_back() -> None:
+        with deferred(console):
+            console.say("going back")
+            finished.append("back")
+
+    with pytest.raises(KeyboardInterrupt):
+        way_back()
+    assert finished == ["back"]
+    said = (tmp_path / "out").read_text()
+    assert "this run ends right after that\n" in said
+    assert "going back\n" in said

@@ -20,12 +20,12 @@ from devstral_fleet import smoke
 from tests.support.engine.planned import plan_of
 from tests.support.engine.proxy import Exchange, recording
 from tests.support.engine.scrub import Scrub
+from tests.support.ports import free_port
 from tests.support.real_engine import (
     CPU_ENVIRONMENT,
     EngineNotReadyError,
     EngineWish,
     RunningEngine,
-    free_port,
     serve,
     start,
     stop,
