@@ -62,9 +62,9 @@ class SshServer:
 
         A killed session may live a moment longer: it is gone, and with it its connection, when this returns.
         """
-        for child in _children(self.process.pid):
+        for session in _sessions(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
-                watched = os.pidfd_open(child)
+                watched = os.pidfd_open(session)
                 signal.pidfd_send_signal(watched, signal.SIGKILL)
                 select.select([watched], [], [], GONE_S)
                 os.close(watched)
@@ -93,13 +93,22 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         server.process.communicate()
 
 
-def _children(pid: int) -> list[int]:
-    children = []
+def _sessions(server: int) -> list[int]:
+    """The server's own processes below it, those that speak first; not the commands that they run.
+
+    For a user who is not root a session is two processes: one watches, the other speaks.
+    """
+    below: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == pid:
-                children.append(int(stat.parent.name))
-    return children
+            name, _, rest = stat.read_text().partition(" (")[2].rpartition(") ")
+            if name.startswith("sshd"):
+                below.setdefault(int(rest.split()[1]), []).append(int(stat.parent.name))
+    found: list[int] = []
+    last = [server]
+    while last := [child for parent in last for child in below.get(parent, [])]:
+        found = [*last, *found]
+    return found
 
 
 def _started(folder: Path) -> SshServer:

@@ -36,13 +36,23 @@ def write_private(path, text):
     os.replace(partial, path)
 
 
+def read_key(path):
+    """Return the key in a file that holds one or names it, '' for none.
+
+    SGLang turns its configuration into a command line, where a key that begins with a dash is an option: no engine ever
+    started with such a key, so it counts as none.
+    """
+    text = path.read_text() if path.is_file() else ""
+    key = text.rpartition("api-key:")[2].strip()
+    return "" if key.startswith("-") else key
+
+
 def read_or_make_key(path, check):
     """Return (key, changes): the key in `path`, else the one that the engine was given, else a new one."""
-    if path.is_file() and path.read_text().strip():
-        return path.read_text().strip(), []
-    engine = path.with_name("engine.yml")
-    known = engine.read_text().partition("api-key:")[2].strip() if engine.is_file() else ""
-    key = known or secrets.token_urlsafe(32)
+    key = read_key(path)
+    if key:
+        return key, []
+    key = read_key(path.with_name("engine.yml")) or secrets.token_hex(32)
     if not check:
         write_private(path, key + "\n")
     return key, [f"made {path}"]
