@@ -1,6 +1,7 @@
 """Fixtures that several layers share."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,10 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed once; every process of a run gets the same. Keep temporary paths short.
+    """Draw the seed once; every process of a run gets the same. Keep temporary paths short, and hear Ctrl-C.
 
-    supervisord's socket lies in them, and a socket's path has 107 characters at most.
+    supervisord's socket lies in those paths, and a socket's path has 107 characters at most. A shell has SIGINT ignored
+    by what it runs in the background, and the controllers that tests interrupt would inherit that.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.option.kill_seed = config.option.kill_seed or SystemRandom().randrange(1, 1_000_000)
     if config.getoption("numprocesses", None) and not config.option.basetemp:
         config.option.basetemp = config.stash[OWN_BASETEMP] = tempfile.mkdtemp(prefix="t")
