@@ -12,13 +12,16 @@ from typing import Protocol
 from devstral_fleet.errors import UnreachableError
 from devstral_fleet.intent import HostIntent
 
-TIMED_OUT = -1
-"""Exit status of a command that was ended because its time was up."""
+TIMED_OUT = -1000
+"""Exit status of a command that was ended because its time was up; -N, as Python has it, is signal N's."""
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+STARTS = 3
+"""How often a command is started that a signal of the terminal ends before it has begun."""
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a finished command left: its words, its exit status (-1: killed by the time-out), its output."""
+    """What a finished command left: its words, its exit status (TIMED_OUT: its time was up), its output."""
 
     argv: tuple[str, ...]
     exit_status: int
@@ -83,6 +86,20 @@ class LocalShell:
         return CommandResult(tuple(argv), result.exit_status, result.stdout, result.stderr)
 
     def _finished(
+        self, words: list[str], text: str, environment: Mapping[str, str] | None, timeout_s: float
+    ) -> CommandResult:
+        """Run it; once more where a signal of the terminal ended it.
+
+        The terminal signals our whole process group, and a new process leaves it a moment after it was forked. A signal
+        in that moment ends it before it began; afterwards none reaches it.
+        """
+        for _ in range(STARTS):
+            result = self._run_once(words, text, environment, timeout_s)
+            if -result.exit_status not in TERMINAL_SIGNALS:
+                break
+        return result
+
+    def _run_once(
         self, words: list[str], text: str, environment: Mapping[str, str] | None, timeout_s: float
     ) -> CommandResult:
         pipe = subprocess.PIPE

@@ -1,6 +1,7 @@
 """LocalShell, for real on this machine."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def test_time_out_kills_the_whole_process_group(tmp_path: Path) -> None:
     assert result.exit_status == TIMED_OUT
     child = int((tmp_path / "child").read_text())
     assert _ended(child)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_command_that_the_terminal_ended_before_it_began_is_started_again(number: int, tmp_path: Path) -> None:
+    """It stands in for a signal between fork and setsid: only the first start is ended so."""
+    script = f"[ -e {tmp_path}/once ] && echo ran && exit; touch {tmp_path}/once; kill -{int(number)} $$; sleep 9"
+    result = LocalShell().run(["sh", "-c", script])
+    assert (result.exit_status, result.stdout) == (0, "ran\n")
+
+
+def test_a_command_that_always_ends_so_is_not_started_for_ever(tmp_path: Path) -> None:
+    result = LocalShell().run(["sh", "-c", f"echo x >>{tmp_path}/starts; kill -2 $$; sleep 9"])
+    assert result.exit_status == -signal.SIGINT
+    assert (tmp_path / "starts").read_text().split() == ["x"] * 3
 
 
 def test_bytes_that_are_not_utf8_are_replaced() -> None:
