@@ -17,7 +17,7 @@ import yaml
 from devstral_fleet.errors import ProbeError
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.probes import engine, host, log, output, port, releases, service, versions
-from devstral_fleet.shell import CommandResult, LocalShell
+from devstral_fleet.shell import TIMED_OUT, CommandResult, LocalShell
 from tests.support.values import PLAN
 
 CASES = Path(__file__).parent / "cases" / "probes"
@@ -250,7 +250,7 @@ def test_the_log_ends_with_its_last_lines(layout: HostLayout, tmp_path: Path) ->
             "python3 is missing there",
             "apt-get install python3",
         ),
-        (CommandResult(("sh",), -1, "", ""), "its command did not end within 3 s", ""),
+        (CommandResult(("sh",), TIMED_OUT, "", ""), "its command did not end within 3 s", ""),
         (CommandResult(("sh",), 2, "", "a\nb"), "its command ended 2", ""),
     ],
 )
