@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.fleet import ROOT, Site, site
+from tests.support.host_container import HostLab, host_lab
 
 ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.py")
 """Files whose tests share the home of the one real engine: the same process runs them."""
@@ -93,3 +94,10 @@ def engine_home(real_site: Site) -> Path:
     deployed = real_site.start("deploy").end(FIRST_DEPLOY_S)
     assert deployed.exit_code == 0, deployed.text
     return real_site.home
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostLab]:
+    """A lab of this run's own: `lab.hosts(2)` gives two hosts with systemd, sshd and a Docker engine each."""
+    with host_lab(tmp_path_factory.mktemp("lab")) as here:
+        yield here

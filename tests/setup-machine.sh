@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Brings the machine what the tests need beyond the five packages of the README: an SSH server (the tests start their
 # own sshd on a free port of the loopback, they never use the machine's) and its client, curl for the lines that are
-# pasted, and procps to see which processes run.
+# pasted, procps to see which processes run; for the lab a Docker engine (where none runs the tests start their own),
+# mmdebstrap, which makes its hosts' root, and busybox for an image.
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
-# `setup-machine.sh soak` brings what `make soak` needs too: fresh Debian roots, their network, a Docker engine.
+# `setup-machine.sh soak` brings what `make soak` needs too: a network for fresh Debian roots.
 set -euo pipefail
 
-declare -A package_of=([sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client [curl]=curl [pgrep]=procps)
-if [ "${1:-}" = soak ]; then
-    package_of+=([mmdebstrap]=mmdebstrap [ip]=iproute2 [slirp4netns]=slirp4netns [dockerd]=docker.io)
-fi
+declare -A package_of=(
+    [sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client [curl]=curl [pgrep]=procps
+    [dockerd]=docker.io [ip]=iproute2 [mmdebstrap]=mmdebstrap [busybox]=busybox-static
+)
+[ "${1:-}" != soak ] || package_of+=([slirp4netns]=slirp4netns)
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=()

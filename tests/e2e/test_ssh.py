@@ -14,9 +14,10 @@ import pytest
 
 from devstral_fleet.errors import ExitCode, UnreachableError
 from devstral_fleet.intent import Connection
+from devstral_fleet.lab.keys import make_key
 from devstral_fleet.shell import TIMED_OUT
 from devstral_fleet.ssh import FabricShell, HostKey, accept_host_key, host_key
-from tests.support.sshd import SshServer, make_key, ssh_server
+from tests.support.sshd import SshServer, ssh_server
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,18 @@
 """The host over SSH that soak tests share, and the site that names it."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.docker_engine import docker_engine
 from tests.support.engine.wheel import requirements
 from tests.support.fleet import Ended, Site, succeeded
-from tests.support.host_container import CACHE, HostContainer, host_container
+from tests.support.host_container import HostContainer, HostLab
 from tests.support.systemd_host import HOME, PORT, link
 
 WHEELS = "/srv/wheels"
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostContainer]:
-    with docker_engine(CACHE) as client, host_container(client, tmp_path_factory.mktemp("host") / "gpu01") as running:
-        yield running
+def host(lab: HostLab) -> HostContainer:
+    return lab.host("gpu01")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from tests.support.debian import mirror
+from devstral_fleet.lab.image import mirror
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

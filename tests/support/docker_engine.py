@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from docker.client import DockerClient, from_env
 from docker.errors import DockerException
 
@@ -20,7 +21,7 @@ from tests.support.fleet import until
 BRIDGE = "docker0"
 START_S = 60.0
 STOP_S = 30.0
-INSTALL = "run `sudo tests/setup-machine.sh soak` (Debian package docker.io)"
+INSTALL = "run `sudo tests/setup-machine.sh` (Debian package docker.io)"
 
 
 @contextmanager
@@ -31,15 +32,16 @@ def docker_engine(cache: Path) -> Iterator[DockerClient]:
         client.ping()
         yield client
         return
-    with _started(cache / "docker") as socket:
-        yield DockerClient(base_url=f"unix://{socket}")
+    with _started(cache / "docker") as socket, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{socket}")  # the verbs that tests call find it too
+        yield from_env()
 
 
 @contextmanager
 def _started(data: Path) -> Iterator[Path]:
     program = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program, f"dockerd is missing: {INSTALL}"
-    assert os.geteuid() == 0, "starting a Docker engine needs root: sudo make soak"
+    assert os.geteuid() == 0, "starting a Docker engine needs root: sudo make test"
     own_bridge = not _bridge_exists()
     folder = Path(tempfile.mkdtemp(prefix="docker-", dir="/run"))
     with (folder / "log").open("w") as log:

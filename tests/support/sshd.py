@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstral_fleet.intent import Connection
+from devstral_fleet.lab.keys import make_key
 
 GONE_S = 10.0
 _CONFIG = """\
@@ -68,12 +69,6 @@ class SshServer:
                 signal.pidfd_send_signal(watched, signal.SIGKILL)
                 select.select([watched], [], [], GONE_S)
                 os.close(watched)
-
-
-def make_key(path: Path) -> None:
-    """Make an ed25519 key pair at `path`, replacing one that is there."""
-    path.unlink(missing_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
 
 
 @contextlib.contextmanager

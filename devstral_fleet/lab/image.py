@@ -1,0 +1,110 @@
+"""The image of lab hosts: a Debian root made with mmdebstrap, so that no image registry is needed.
+
+Made once: the root is kept as a tar under `cache`, the image in the Docker engine. Both carry the recipe's digest.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from http import HTTPStatus
+from pathlib import Path
+
+from docker.client import DockerClient
+from docker.errors import APIError, ImageNotFound
+
+from devstral_fleet.errors import DependencyError
+
+REPOSITORY = "devstral-fleet-host"
+SUITE = "bookworm"
+USER = "deployer"
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "procps", "iproute2"),
+    *("python3", "python3-venv", "ca-certificates", "logrotate", "docker.io", "iptables"),
+)
+# overlay2 or nothing: an engine that falls back to copying whole layers would fill the disk in silence.
+HOOKS = (
+    f'chroot "$1" useradd --create-home --shell /bin/bash {USER}',
+    f'echo "{USER} ALL=(ALL) NOPASSWD: ALL" >"$1/etc/sudoers.d/{USER}"',
+    'rm "$1"/etc/ssh/ssh_host_*',
+    'mkdir -p "$1/etc/docker" && echo \'{"storage-driver": "overlay2"}\' >"$1/etc/docker/daemon.json"',
+)
+EVIDENCE_LINES = 10
+
+
+def tag() -> str:
+    """Suite and digest of the recipe."""
+    recipe = repr((SUITE, PACKAGES, HOOKS))
+    return f"{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def reference() -> str:
+    """Name of the image in a Docker engine."""
+    return f"{REPOSITORY}:{tag()}"
+
+
+def ensure(client: DockerClient, cache: Path) -> str:
+    """Return the image's name; it is made where the engine does not have it.
+
+    Raises:
+        DependencyError: mmdebstrap is missing or failed.
+    """
+    try:
+        client.images.get(reference())
+    except ImageNotFound:
+        client.api.import_image_from_file(str(_root(cache)), repository=REPOSITORY, tag=tag())
+    return reference()
+
+
+def remove(client: DockerClient, cache: Path) -> bool:
+    """Remove the image and the root it was made from. False: hosts of another lab are made of it, so both stay."""
+    try:
+        client.images.remove(reference())
+    except ImageNotFound:
+        pass
+    except APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:
+            raise
+        return False
+    (cache / f"{tag()}.tar").unlink(missing_ok=True)
+    return True
+
+
+def mirror() -> str:
+    """Return the Debian mirror that this machine's apt uses; '' where it knows none (Ubuntu)."""
+    argv = ["apt-get", "indextargets", "Created-By: Packages", "--format", "$(ORIGIN) $(SITE)"]
+    try:
+        sites = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return ""
+    return next((site.removeprefix("Debian ") for site in sites if re.fullmatch(r"Debian .*/debian/?", site)), "")
+
+
+def _root(cache: Path) -> Path:
+    """Return the image's files as a tar, made on the first call."""
+    path = cache / f"{tag()}.tar"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.tar")
+        _debootstrap(partial)
+        partial.rename(path)
+    return path
+
+
+def _debootstrap(target: Path) -> None:
+    program = shutil.which("mmdebstrap")
+    if program is None:
+        raise DependencyError(
+            "mmdebstrap, which makes the lab's hosts, is missing", fix="sudo apt-get install mmdebstrap"
+        )
+    hooks = [f"--customize-hook={hook}" for hook in HOOKS]
+    words = [program, "--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks, SUITE, str(target)]
+    site = mirror()
+    made = subprocess.run([*words, *([site] if site else [])], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if made.returncode:
+        target.unlink(missing_ok=True)
+        raise DependencyError(
+            f"mmdebstrap could not make the lab's Debian root (it ended with {made.returncode})",
+            fix="it needs root, a Debian mirror and its keys: sudo apt-get install debian-archive-keyring",
+            evidence=made.stderr.strip().splitlines()[-EVIDENCE_LINES:],
+        )
