@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from packaging.version import InvalidVersion, Version
 
+from devstral_fleet import container
 from devstral_fleet.catalog.schema import HostRules
 from devstral_fleet.facts import EngineFacts, HostFacts, PortFacts, ReleasesFacts, ServiceFacts, VersionsFacts
 from devstral_fleet.findings import Finding, FindingState
@@ -27,6 +28,7 @@ def before(
     rules: HostRules,
     python_minimum: str,
     controller_epoch_s: float,
+    published: Collection[int] = (),
 ) -> tuple[Finding, ...]:
     """Judge a host before anything is changed there; a deploy stops at the first `fail`.
 
@@ -34,6 +36,7 @@ def before(
         rules: what every host must be (catalog).
         python_minimum: oldest Python of the planned engine (catalog).
         controller_epoch_s: the controller's clock when the host was read, in seconds since 1970.
+        published: the host's ports that our own container holds.
     """
     return (
         _system(host, rules),
@@ -41,7 +44,7 @@ def before(
         _python(plan, host, python_minimum),
         _disk(plan, host, releases),
         _memory(plan, host, service),
-        _port(plan, port, service),
+        _port(plan, port, service, published),
         _clock(host, controller_epoch_s, rules),
     )
 
@@ -138,11 +141,11 @@ def _memory(plan: DeploymentPlan, host: HostFacts, service: ServiceFacts) -> Fin
     return _finding("memory", "fail", summary, "end other programs, or use a host with more memory")
 
 
-def _port(plan: DeploymentPlan, port: PortFacts, service: ServiceFacts) -> Finding:
+def _port(plan: DeploymentPlan, port: PortFacts, service: ServiceFacts, published: Collection[int]) -> Finding:
     if not port.listening:
         return _finding("port", "ok", f"port {plan.port} is free")
     unseen = port.pid == 0 and service.state in ("running", "starting")  # another user's process shows no pid
-    if unseen or port.pid == service.pid != 0:
+    if unseen or port.pid == service.pid != 0 or plan.port in published:
         return _finding("port", "ok", f"port {plan.port} is our engine's")
     who = f"{port.command} (pid {port.pid})" if port.pid else "a program of another user"
     fix = f"end that program, or set fleet_port to another port: ss -ltnp 'sport = :{plan.port}' shows it"
@@ -221,7 +224,7 @@ def _arguments(plan: DeploymentPlan, engine: EngineFacts) -> Finding:
     if not engine.server_info:
         fix = f"see why: {_logs(plan)}"
         return _finding("arguments", "fail", "the engine does not say its arguments (/server_info)", fix)
-    planned = planned_fields(plan.arguments)
+    planned = planned_fields(container.arguments(plan))
     if plan.memory and "mem_fraction_static" in planned:  # with AITER the engine lowers the argument, and says so
         planned["mem_fraction_static"] = str(plan.memory.mem_fraction_static)
     known = {name: value for name, value in planned.items() if name in engine.server_info}

@@ -11,7 +11,11 @@ from devstral_fleet.plan import DeploymentPlan
 
 CONFIG_FILE = "/run/secrets/engine.yml"
 """Where the container finds the file that holds the API key."""
-CACHE = "/root/.cache/huggingface"
+HUB_CACHE = "/root/.cache/huggingface"
+CACHE = "/var/cache/devstral-fleet"
+"""Where the container keeps compiled kernels; the host keeps the directory, since they halve the next start's time."""
+IMAGE_USER = 10001
+"""User of our images. It owns, on the host, what the engine alone reads or writes."""
 SHARED_MEMORY_GIB = 32
 """Shared memory for NCCL or RCCL. Source: SGLang's installation page."""
 STOP_GRACE_S = 120
@@ -46,21 +50,38 @@ def name(plan: DeploymentPlan) -> str:
     return f"devstral-fleet-{plan.port}"
 
 
+def arguments(plan: DeploymentPlan) -> tuple[str, ...]:
+    """Return the engine's arguments: in a container it listens on the container's own interface, the host publishes it.
+
+    On the native runtime they are the plan's.
+    """
+    words = list(plan.arguments)
+    if plan.image is not None:
+        words[words.index("--host") + 1] = "0.0.0.0"  # noqa: S104 - inside the container only
+    return tuple(words)
+
+
 def words(plan: DeploymentPlan) -> tuple[str, ...]:
-    """Return the container's command: the engine listens on the container's own interface, the host publishes it."""
-    arguments = list(plan.arguments)
-    arguments[arguments.index("--host") + 1] = "0.0.0.0"  # noqa: S104 - inside the container only
-    return ("python3", "-m", "sglang.launch_server", *arguments, "--config", CONFIG_FILE)
+    """Return the container's command."""
+    return ("python3", "-m", "sglang.launch_server", *arguments(plan), "--config", CONFIG_FILE)
 
 
 def mounts(plan: DeploymentPlan) -> tuple[Mount, ...]:
-    """Return the model's files, read only at the same path, or the hub's cache; and the file with the API key."""
+    """Return the model's files, at the same path, or the hub's cache; the API key's file; compiled kernels."""
     layout = HostLayout.of(plan.home)
-    path = plan.arguments[plan.arguments.index("--model-path") + 1]
     models = str(layout.models)
-    local = path.startswith(f"{models}/")
-    files = Mount(models, models, True) if local else Mount(str(layout.home / "huggingface"), CACHE, False)
-    return files, Mount(str(layout.secrets / "engine.yml"), CONFIG_FILE, True)
+    hub = Mount(str(layout.home / "huggingface"), HUB_CACHE, False)
+    return (
+        Mount(models, models, True) if has_local_files(plan) else hub,
+        Mount(str(layout.secrets / "engine.yml"), CONFIG_FILE, True),
+        Mount(str(layout.cache), CACHE, False),
+    )
+
+
+def has_local_files(plan: DeploymentPlan) -> bool:
+    """Tell whether the model's files lie on the host, as in every deploy, rather than coming from the hub by name."""
+    path = plan.arguments[plan.arguments.index("--model-path") + 1]
+    return path.startswith(f"{HostLayout.of(plan.home).models}/")
 
 
 def health_url(plan: DeploymentPlan) -> str:
@@ -68,10 +89,20 @@ def health_url(plan: DeploymentPlan) -> str:
     return f"http://127.0.0.1:{plan.port}/health"
 
 
-def device_environment(plan: DeploymentPlan) -> dict[str, str]:
-    """Return the plan's environment; on AMD all devices are visible, so the GPUs are chosen by a variable."""
+def environment(plan: DeploymentPlan) -> dict[str, str]:
+    """Return the container's environment: the plan's, and where compiled kernels go.
+
+    On AMD all devices are visible, so the GPUs are chosen by a variable. Where the engine runs as the owner of the
+    host's files, that user may have no entry in the image's /etc/passwd: its home and name are given.
+    """
     chosen = {"HIP_VISIBLE_DEVICES": ",".join(map(str, plan.gpus))} if plan.accelerator == "amd" else {}
-    return {**chosen, **plan.environment}
+    person = {"HOME": CACHE, "LOGNAME": "engine"} if has_local_files(plan) else {}
+    kernels = {
+        "FLASHINFER_WORKSPACE_BASE": CACHE,
+        "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
+        "TRITON_CACHE_DIR": f"{CACHE}/triton",
+    }
+    return {**chosen, **person, **kernels, **plan.environment}
 
 
 def key_comment(plan: DeploymentPlan) -> str:

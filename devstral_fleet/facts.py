@@ -81,6 +81,25 @@ class EngineFacts(Value):
     """SGLang's /server_info, already free of secrets; {} when it does not answer."""
 
 
+class DockerFacts(Value):
+    """The host's Docker engine, and what it holds of a plan's image and of our container."""
+
+    version: str
+    """The engine's version; '' where there is no docker, or none answers."""
+    detail: str
+    """Docker's own words where none answers."""
+    image_id: str
+    """Id of the image that the plan's reference names here, '' where it is not there."""
+    running_id: str
+    """Id of the image that our container runs, '' where it does not run."""
+    published: tuple[int, ...]
+    """Ports of the host that our container's are published on."""
+
+
+NO_DOCKER = DockerFacts(version="", detail="", image_id="", running_id="", published=())
+"""Where nothing was asked."""
+
+
 class VersionsFacts(Value):
     """Versions in the engine's environment ('' when absent)."""
 

@@ -1,4 +1,4 @@
-"""A port on this machine's loopback whose connections go through a channel that the caller opens."""
+"""Ports whose connections go through an SSH connection: from this machine to a host, and back."""
 
 import socket
 import threading
@@ -26,6 +26,36 @@ def listening(open_channel: Callable[[], paramiko.Channel]) -> Iterator[int]:
                 listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
 
 
+@contextmanager
+def backward(transport: paramiko.Transport, local_port: int, on_bytes: Callable[[int], None]) -> Iterator[int]:
+    """Yield a port of the other side's loopback whose connections reach `local_port` of this machine's.
+
+    Args:
+        on_bytes: called with the number of bytes of each piece that was sent to the other side, from several threads.
+
+    Raises:
+        paramiko.SSHException: its SSH server allows no forwarding.
+    """
+
+    def serve(channel: paramiko.Channel, _origin: object, _server: object) -> None:
+        threading.Thread(target=_answer, args=(channel, local_port, on_bytes), daemon=True).start()
+
+    port = transport.request_port_forward("127.0.0.1", 0, serve)
+    try:
+        yield int(port)
+    finally:
+        with suppress(paramiko.SSHException, OSError):
+            transport.cancel_port_forward("127.0.0.1", port)
+
+
+def _answer(channel: paramiko.Channel, local_port: int, on_bytes: Callable[[int], None]) -> None:
+    with channel, suppress(OSError), socket.create_connection(("127.0.0.1", local_port)) as server:
+        back = threading.Thread(target=_copy, args=(channel, server), daemon=True)
+        back.start()
+        _copy(server, channel, on_bytes)
+        back.join()
+
+
 def _accept(listener: socket.socket, open_channel: Callable[[], paramiko.Channel]) -> None:
     while True:
         try:
@@ -48,11 +78,16 @@ def _join(client: socket.socket, open_channel: Callable[[], paramiko.Channel]) -
             back.join()
 
 
-def _copy(source: socket.socket | paramiko.Channel, target: socket.socket | paramiko.Channel) -> None:
+def _copy(
+    source: socket.socket | paramiko.Channel,
+    target: socket.socket | paramiko.Channel,
+    on_bytes: Callable[[int], None] = lambda _count: None,
+) -> None:
     """Copy until the source ends, then tell the target so; the other direction may still carry the answer."""
     with suppress(OSError):
         while data := source.recv(_CHUNK_BYTES):
             target.sendall(data)
+            on_bytes(len(data))
     with suppress(OSError):
         if isinstance(target, paramiko.Channel):
             target.shutdown_write()

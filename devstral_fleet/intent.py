@@ -45,6 +45,8 @@ class HostIntent(Value):
     load_format: Literal["auto", "dummy"] = "auto"
     sglang_version: str | None = None
     """Another SGLang version than the catalog's for this accelerator and runtime."""
+    image: str | None = None
+    """A site's own image for the container runtime, instead of the catalog's; it must be on the host."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Extra environment of engine and benchmark; never a secret."""
     engine_requirements: str | None = None

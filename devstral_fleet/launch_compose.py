@@ -26,7 +26,7 @@ def service(plan: DeploymentPlan) -> dict[str, object]:
         "shm_size": f"{container.SHARED_MEMORY_GIB}g",
         "ulimits": {"memlock": -1, "stack": 67108864},
         "ports": [f"{plan.listen}:{plan.port}:{plan.port}"],
-        "environment": {key: _literal(value) for key, value in container.device_environment(plan).items()},
+        "environment": {key: _literal(value) for key, value in container.environment(plan).items()},
         "volumes": [
             {
                 "type": "bind",
@@ -50,7 +50,11 @@ def service(plan: DeploymentPlan) -> dict[str, object]:
 
 def _devices(plan: DeploymentPlan) -> dict[str, object]:
     if plan.accelerator == "amd":
-        return {"devices": ["/dev/kfd:/dev/kfd", "/dev/dri:/dev/dri"], "group_add": ["video", RENDER_GROUP]}
+        return {
+            "devices": ["/dev/kfd:/dev/kfd", "/dev/dri:/dev/dri"],
+            "group_add": ["video", RENDER_GROUP],
+            "security_opt": ["seccomp=unconfined"],
+        }
     reservation = {"driver": "nvidia", "device_ids": [str(gpu) for gpu in plan.gpus], "capabilities": ["gpu"]}
     return {"deploy": {"resources": {"reservations": {"devices": [reservation]}}}}
 

@@ -9,32 +9,36 @@ from devstral_fleet.words import NEXT_LINE, lines
 RENDER_GROUP = '"$(getent group render | cut -d: -f3)"'
 """The host's number of the group that owns /dev/dri: the image's own group of that name may have another."""
 
+LOG_OPTIONS = (("--log-driver", "local"), ("--log-opt", "max-size=20m"), ("--log-opt", "max-file=4"))
+"""Docker rotates the engine's log; its default driver would fill the disk."""
+
 
 def write(plan: DeploymentPlan) -> str:
     """Return a line for a shell, one option a line."""
     image = container.image(plan, "docker")
-    own = ("docker run --detach", *options(plan, restart=True))
+    own = ("docker run --detach", *options(plan, name=container.name(plan), kept=True))
     return NEXT_LINE.join((*own, lines((image, *container.words(plan)))))
 
 
-def options(plan: DeploymentPlan, *, restart: bool) -> list[str]:
+def options(plan: DeploymentPlan, *, name: str, kept: bool) -> list[str]:
     """Return docker's options, each as text for a shell.
 
     The container's own IPC namespace with enough shared memory serves one host; SGLang must not be process 1 (it
     would ignore its own SIGKILL and end with exit status 0), hence --init.
+
+    Args:
+        name: the container's. kept: Docker restarts it and keeps its log; else whoever runs this in front does both.
     """
     pairs = [
-        ("--name", container.name(plan)),
+        ("--name", name),
         ("--init", ""),
-        *((("--restart", "unless-stopped"),) if restart else ()),
+        *((("--restart", "unless-stopped"), *LOG_OPTIONS) if kept else (("--log-driver", "none"),)),
         *devices(plan),
         ("--ipc", "private"),
         ("--shm-size", f"{container.SHARED_MEMORY_GIB}g"),
-        ("--ulimit", "memlock=-1"),
-        ("--ulimit", "stack=67108864"),
         ("--publish", f"{plan.listen}:{plan.port}:{plan.port}"),
         *(_mount(mount) for mount in container.mounts(plan)),
-        *(("--env", f"{key}={value}") for key, value in container.device_environment(plan).items()),
+        *(("--env", f"{key}={value}") for key, value in container.environment(plan).items()),
         *health(plan),
         ("--stop-timeout", str(container.STOP_GRACE_S)),
     ]
@@ -43,10 +47,17 @@ def options(plan: DeploymentPlan, *, restart: bool) -> list[str]:
 
 
 def devices(plan: DeploymentPlan) -> list[tuple[str, str]]:
-    """Return the options that hand GPUs to the container; the inner quotes keep docker from splitting the list."""
+    """Return the options that hand GPUs to the container; the inner quotes keep docker from splitting the list.
+
+    ROCm's runtime uses system calls that Docker's seccomp profile refuses. Source: SGLang's page on AMD GPUs.
+    """
+    if plan.accelerator == "cpu":
+        return []
+    limits = [("--ulimit", "memlock=-1"), ("--ulimit", "stack=67108864")]
     if plan.accelerator == "amd":
-        return [("--device", "/dev/kfd"), ("--device", "/dev/dri"), ("--group-add", "video")]
-    return [("--gpus", f'"device={",".join(map(str, plan.gpus))}"')]
+        nodes = [("--device", "/dev/kfd"), ("--device", "/dev/dri"), ("--group-add", "video")]
+        return [*nodes, ("--security-opt", "seccomp=unconfined"), *limits]
+    return [("--gpus", f'"device={",".join(map(str, plan.gpus))}"'), *limits]
 
 
 def health(plan: DeploymentPlan) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ def _native(plan: DeploymentPlan) -> list[tuple[str, str]]:
 
 def _container(plan: DeploymentPlan) -> list[tuple[str, str]]:
     """A shell starts docker: it alone can ask for the number of the host's render group."""
-    options = " ".join(launch_docker.options(plan, restart=False))
+    options = " ".join(launch_docker.options(plan, name=container.name(plan), kept=False))
     image = shlex.join((container.image(plan, "systemd"), *container.words(plan)))
     line = f"exec docker run --rm {options} {image}"
     stop = f"docker stop --time {container.STOP_GRACE_S} {shlex.quote(container.name(plan))}"

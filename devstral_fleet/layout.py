@@ -82,9 +82,19 @@ class HostLayout:
         return self.home / "log" / "engine.log"
 
     @property
+    def cache(self) -> PurePosixPath:
+        """Compiled kernels of the container runtime, kept from release to release; mounted into the container."""
+        return self.home / "cache"
+
+    @property
+    def container(self) -> str:
+        """Name of the engine's container: two homes on one host get two."""
+        return f"devstral-fleet-{hashlib.sha256(str(self.home).encode()).hexdigest()[:8]}"
+
+    @property
     def unit(self) -> str:
-        """Name of the systemd unit: two homes on one host get two units."""
-        return f"devstral-fleet-{hashlib.sha256(str(self.home).encode()).hexdigest()[:8]}.service"
+        """Name of the systemd unit."""
+        return f"{self.container}.service"
 
     def environment(self, digest: str) -> PurePosixPath:
         return self.environments / digest

@@ -42,6 +42,8 @@ class ImageChoice(Value):
     base: str
     reference: str
     digest: str | None
+    pulled: bool = True
+    """Whether hosts pull it by this name; else it comes from the controller, through SSH."""
 
 
 class ModelFiles(Value):

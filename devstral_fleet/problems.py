@@ -114,7 +114,11 @@ def _runtime(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, by
     native = catalog.native(intent.accelerator)
     locked = catalog.runtimes.sglang[intent.accelerator]
     if intent.runtime == "container":
-        return ["there is no image for cpu; set fleet_runtime: native"] if intent.accelerator == "cpu" else []
+        gpu = catalog.gpus.get(intent.hardware)
+        none = gpu is not None and not gpu.images and not intent.image
+        return [f"there is no image for {intent.hardware}; name one with fleet_image"] if none else []
+    if intent.image:
+        return ["fleet_image is for fleet_runtime: container; set that, or take it out"]
     if not requirements_file(intent, catalog):
         return [
             f"the catalog has no native environment for {intent.accelerator};"

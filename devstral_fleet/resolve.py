@@ -117,7 +117,7 @@ def _plan(
         sglang_version=version,
         transformers_minimum=catalog.runtimes.transformers_minimum,
         driver_minimum=_driver_minimum(intent, catalog, image),
-        image=_choice(image, version) if image else None,
+        image=_own_image(intent) or (_choice(image, version) if image else None),
         engine_environment=_engine_environment(intent, catalog, sources),
         files=files,
         tp=chosen.tp,
@@ -163,10 +163,13 @@ def _fit(demand: Demand, intent: HostIntent, catalog: Catalog) -> Fit:
 
 
 def _image(intent: HostIntent, catalog: Catalog, driver: str) -> Image | None:
-    """Return the preferred image whose driver floor the host meets; the preferred one where nothing is known."""
-    if intent.runtime == "native":
-        return None
+    """Return the preferred image whose driver floor the host meets; the preferred one where nothing is known.
+
+    None on the native runtime, and where a site's own image replaces one that the catalog does not have.
+    """
     images = [catalog.image(name) for name in catalog.gpu(intent.hardware).images]
+    if intent.runtime == "native" or not images:
+        return None
     able = [image for image in images if not driver or _release(driver) >= _release(image.driver_minimum)]
     return (able or images)[0]
 
@@ -182,6 +185,17 @@ def _choice(image: Image, version: str) -> ImageChoice:
     return ImageChoice(name=image.name, base=image.base, reference=pinned, digest=digest)
 
 
+def _own_image(intent: HostIntent) -> ImageChoice | None:
+    """Return the site's own image, where the inventory names one and a container runs it."""
+    if not intent.image or intent.runtime == "native":
+        return None
+    digest = intent.image.partition("@")[2] or None
+    first, slash, _ = intent.image.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    pulled = digest is not None or has_registry
+    return ImageChoice(name="site", base="", reference=intent.image, digest=digest, pulled=pulled)
+
+
 def _driver_minimum(intent: HostIntent, catalog: Catalog, image: Image | None) -> str:
     names = catalog.gpu(intent.hardware).images
     source = image or (catalog.image(names[0]) if names else None)
@@ -189,7 +203,9 @@ def _driver_minimum(intent: HostIntent, catalog: Catalog, image: Image | None) -
 
 
 def _native(intent: HostIntent, catalog: Catalog) -> NativeEnvironment | None:
-    return catalog.native(intent.accelerator) if intent.runtime == "native" else None
+    """Return the catalog's settings of an engine that needs more than its model's; on a CPU in a container too."""
+    used = intent.runtime == "native" or intent.accelerator == "cpu"
+    return catalog.native(intent.accelerator) if used else None
 
 
 def _engine_environment(intent: HostIntent, catalog: Catalog, sources: Sources) -> EngineEnvironment | None:

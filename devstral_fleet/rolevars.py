@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from devstral_fleet.errors import PlanError
+from devstral_fleet import container, launch_start
 from devstral_fleet.layout import HostLayout
-from devstral_fleet.plan import DeploymentPlan, EngineEnvironment
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice
 from devstral_fleet.releases import KEPT_RELEASES
 
 RoleVariables = dict[str, dict[str, object]]
@@ -32,6 +32,7 @@ class _Context:
     supervisor_version: str
     python: str
     guarded: bool
+    image_source: str
     audit: Mapping[str, object]
 
 
@@ -51,9 +52,10 @@ def role_variables(
     supervisor_version: str,
     python: str = "python3",
     guarded: bool = True,
+    image_source: str = "",
     audit: Mapping[str, object] | None = None,
 ) -> RoleVariables:
-    """Return {role: its variables} for one host.
+    """Return {role: its variables} for one host: engine_environment on the native runtime, image on the other.
 
     Args:
         release_id: the release to serve, new or on the host already (`<UTC time>-<plan digest>`).
@@ -64,10 +66,8 @@ def role_variables(
         supervisor_version: the catalog's version of supervisord.
         python: interpreter on the host (`HostIntent.python`).
         guarded: whether a guard watches over the switch; a rollback arms none.
+        image_source: what the host's Docker pulls to get the plan's image, '' where the image's own name does.
         audit: line for the host's audit log, None for none.
-
-    Raises:
-        PlanError: no role serves the plan's runtime.
     """
     context = _Context(
         release_id=release_id,
@@ -78,12 +78,10 @@ def role_variables(
         supervisor_version=supervisor_version,
         python=python,
         guarded=guarded,
+        image_source=image_source,
         audit=audit or {},
     )
-    if plan.runtime != "native" or plan.engine_environment is None:
-        problem = f"{plan.host}: the {plan.runtime} runtime has no role; set fleet_runtime: native"
-        raise PlanError([problem], fix="fleet_runtime: native in the inventory", host=plan.host)
-    return _roles(plan, plan.engine_environment, context)
+    return {**_runtime(plan, context), **_roles(plan, context)}
 
 
 def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
@@ -96,26 +94,42 @@ def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
     }
 
 
-def _roles(plan: DeploymentPlan, environment: EngineEnvironment, context: _Context) -> RoleVariables:
+def _runtime(plan: DeploymentPlan, context: _Context) -> RoleVariables:
+    """Return the role that brings what the engine runs in."""
+    if plan.image is not None:
+        return {"image": _image(plan.image, context)}
+    if plan.engine_environment is not None:
+        environment = plan.engine_environment
+        layout = HostLayout.of(plan.home)
+        return {"engine_environment": _engine_environment(layout, plan, environment, context)}
+    return {}
+
+
+def _roles(plan: DeploymentPlan, context: _Context) -> RoleVariables:
     layout = HostLayout.of(plan.home)
     return {
-        "host_layout": _host_layout(layout, context),
-        "engine_environment": _engine_environment(layout, plan, environment, context),
+        "host_layout": _host_layout(layout, plan, context),
         "model_files": _model_files(layout, plan, context),
-        "release": _release(layout, plan, environment, context),
-        "service": _service(layout, environment, context),
+        "release": _release(layout, plan, context),
+        "service": _service(layout, plan, context),
         "confirm": _confirm(layout, context),
         "audit": {"file": str(layout.audit), "entry": dict(context.audit)},
     }
 
 
-def _host_layout(layout: HostLayout, context: _Context) -> dict[str, object]:
+def _host_layout(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dict[str, object]:
     directories = (layout.environments, layout.models, layout.releases, layout.supervisor, layout.log.parent)
     return {
         "python": context.python,
         "home": str(layout.home),
         "directories": [str(path) for path in (*directories, layout.jobs)],
+        "cache": "" if plan.image is None else str(layout.cache),
+        "engine_user": 0 if plan.image is None else container.IMAGE_USER,
     }
+
+
+def _image(image: ImageChoice, context: _Context) -> dict[str, object]:
+    return {"python": context.python, "reference": image.reference, "source": context.image_source or image.reference}
 
 
 def _engine_environment(
@@ -143,16 +157,11 @@ def _model_files(layout: HostLayout, plan: DeploymentPlan, context: _Context) ->
     }
 
 
-def _release(
-    layout: HostLayout, plan: DeploymentPlan, environment: EngineEnvironment, context: _Context
-) -> dict[str, object]:
+def _release(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dict[str, object]:
     return {
         "directory": str(layout.release(context.release_id)),
         "python": context.python,
-        "engine_python": _engine_python(layout, environment),
-        "arguments": list(plan.arguments),
-        "environment": dict(plan.environment),
-        "configuration": str(layout.secrets / "engine.yml"),
+        "start": launch_start.start(plan, context.release_id),
         "manifest": {
             "id": context.release_id,
             "digest": plan.digest,
@@ -172,11 +181,12 @@ def _confirm(layout: HostLayout, context: _Context) -> dict[str, object]:
     }
 
 
-def _service(layout: HostLayout, environment: EngineEnvironment, context: _Context) -> dict[str, object]:
+def _service(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dict[str, object]:
     return {
         "python": context.python,
         "manager": context.service_manager,
         "unit": layout.unit,
+        "container": "" if plan.image is None else layout.container,
         "home": str(layout.home),
         "log": str(layout.log),
         "release": context.release_id,
@@ -187,13 +197,13 @@ def _service(layout: HostLayout, environment: EngineEnvironment, context: _Conte
         "supervisor": {
             "directory": str(layout.supervisor),
             "version": context.supervisor_version,
-            "pip_python": _engine_python(layout, environment),
+            "pip_python": _engine_python(layout, plan.engine_environment),
         },
     }
 
 
-def _engine_python(layout: HostLayout, environment: EngineEnvironment) -> str:
-    return str(layout.environment(environment.digest) / "bin" / "python")
+def _engine_python(layout: HostLayout, environment: EngineEnvironment | None) -> str:
+    return str(layout.environment(environment.digest) / "bin" / "python") if environment else ""
 
 
 def _created(release: str) -> str:

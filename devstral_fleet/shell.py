@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,6 +52,13 @@ class Shell(Protocol):
 
     def forward(self, remote_port: int, remote_address: str = "127.0.0.1") -> AbstractContextManager[int]:
         """Give a port on this machine's loopback that reaches the host's port while the context lasts."""
+        ...
+
+    def backward(self, local_port: int, on_bytes: Callable[[int], None]) -> AbstractContextManager[int]:
+        """Give a port on the host's loopback that reaches this machine's port while the context lasts.
+
+        `on_bytes` is called with the number of bytes of each piece that is sent to the host, from several threads.
+        """
         ...
 
     def close(self) -> None: ...
@@ -128,6 +135,12 @@ class LocalShell:
         """Yield the same port: the host is this machine. `remote_address` is for the protocol's sake."""
         del remote_address
         yield remote_port
+
+    @contextmanager
+    def backward(self, local_port: int, on_bytes: Callable[[int], None]) -> Iterator[int]:
+        """Yield the same port: the host is this machine, and nothing is sent."""
+        del on_bytes
+        yield local_port
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

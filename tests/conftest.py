@@ -16,6 +16,8 @@ from tests.support.host_container import HostLab, host_lab
 
 ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.py")
 """Files whose tests share the home of the one real engine: the same process runs them."""
+ONE_LAB = ("tests/e2e/test_container.py", "tests/e2e/test_lab.py")
+"""Files whose tests share a lab, and the Docker engine that is started for it where none runs."""
 FIRST_DEPLOY_S = 480.0
 """The first deploy of a checkout installs the engine, while another process has the other core."""
 SLOWEST_FIRST = ("e2e", "ansible", "lint", "contract", "unit", "soak")
@@ -28,7 +30,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return ONE_ENGINE[0] if file in ONE_ENGINE else file
+        return next((group[0] for group in (ONE_ENGINE, ONE_LAB) if file in group), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -66,11 +68,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, the one real engine first, so that no process waits for it at the end."""
+    """Begin with what takes longest, the one real engine first, then the lab: no process waits for them at the end."""
 
-    def rank(item: pytest.Item) -> tuple[bool, int]:
+    def rank(item: pytest.Item) -> tuple[bool, bool, int]:
         file = item.nodeid.partition("::")[0]
-        return file not in ONE_ENGINE, SLOWEST_FIRST.index(Path(file).parts[1])
+        return file not in ONE_ENGINE, file not in ONE_LAB, SLOWEST_FIRST.index(Path(file).parts[1])
 
     items.sort(key=rank)
 

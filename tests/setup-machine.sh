@@ -2,14 +2,14 @@
 # Brings the machine what the tests need beyond the five packages of the README: an SSH server (the tests start their
 # own sshd on a free port of the loopback, they never use the machine's) and its client, curl for the lines that are
 # pasted, procps to see which processes run; for the lab a Docker engine (where none runs the tests start their own),
-# mmdebstrap, which makes its hosts' root, and busybox for an image.
+# mmdebstrap, which makes its hosts' root, busybox for an image, and the registry that hosts pull from through SSH.
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
 # `setup-machine.sh soak` brings what `make soak` needs too: a network for fresh Debian roots.
 set -euo pipefail
 
 declare -A package_of=(
     [sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client [curl]=curl [pgrep]=procps
-    [dockerd]=docker.io [ip]=iproute2 [mmdebstrap]=mmdebstrap [busybox]=busybox-static
+    [dockerd]=docker.io [ip]=iproute2 [mmdebstrap]=mmdebstrap [busybox]=busybox-static [docker-registry]=docker-registry
 )
 [ "${1:-}" != soak ] || package_of+=([slirp4netns]=slirp4netns)
 PATH=$PATH:/usr/sbin:/sbin
@@ -44,6 +44,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     if [ -d /run/systemd/system ]; then
         case " ${missing[*]} " in *" openssh-server "*) systemctl disable --quiet ssh.service ssh.socket || true ;; esac
         case " ${missing[*]} " in *" docker.io "*) systemctl disable --quiet docker.service docker.socket || true ;; esac
+        case " ${missing[*]} " in *" docker-registry "*) systemctl disable --quiet docker-registry.service || true ;; esac
     fi
     echo "machine: installed ${missing[*]} ($((SECONDS - started)) s)"
 fi

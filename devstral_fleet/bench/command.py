@@ -1,6 +1,7 @@
 """The benchmark's command: sglang.bench_serving beside the engine, as a value. Options: SGLang 0.5.10 to 0.5.23."""
 
 import json
+from collections.abc import Sequence
 
 from devstral_fleet.catalog.schema import Workload, WorkloadPoint
 from devstral_fleet.layout import HostLayout
@@ -15,7 +16,7 @@ def argv(
     workload: Workload,
     point: WorkloadPoint,
     *,
-    python: str,
+    python: Sequence[str],
     output_file: str,
     cache_key: str = "",
 ) -> tuple[str, ...]:
@@ -26,14 +27,14 @@ def argv(
 
     Args:
         plan: says where the engine listens and where the tokenizer lies.
-        python: the engine environment's interpreter on the host.
+        python: words that start the engine's own interpreter.
         cache_key: names this run's own part of the engine's prefix cache. A repeat with the same key would find the
             prompts of the last one cached and look several times as fast; '' shares the engine's cache.
     """
     model = str(HostLayout.of(plan.home).model(plan.files.directory))
     return (
-        *(python, "-m", "sglang.bench_serving", "--backend", "sglang"),
-        *("--host", plan.listen, "--port", str(plan.port)),
+        *(*python, "-m", "sglang.bench_serving", "--backend", "sglang"),
+        *("--host", plan.listen if plan.image is None else "127.0.0.1", "--port", str(plan.port)),
         *("--model", model, "--tokenizer", model),
         *("--dataset-name", workload.dataset),
         *("--random-input-len", str(workload.input_tokens)),

@@ -22,12 +22,13 @@ from devstral_fleet.lab.place import HOST_LABEL, Lab
 
 BOOT_S = 60.0
 _ASK_S = 0.2
-# What systemd and an engine of its own need in a container; process 1's own stop signal makes a stop an orderly
-# shutdown. Forwarding is switched on from outside, for the inner engine may not: /proc/sys is read-only there. With it
-# the engine runs as a real host's does, with its packet filter, in the container's own network namespace.
+# What systemd and an engine of its own need in a container (SYS_PTRACE: for `docker exec` there); process 1's own stop
+# signal makes a stop an orderly shutdown. Forwarding is switched on from outside, for the inner engine may not:
+# /proc/sys is read-only there. With it the engine runs as a real host's does, with its packet filter, in the
+# container's own network namespace.
 MACHINE: dict[str, Any] = {
     "command": "/sbin/init",
-    "cap_add": ["SYS_ADMIN", "NET_ADMIN"],
+    "cap_add": ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
     "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
     "cgroupns": "host",
     "sysctls": {"net.ipv4.ip_forward": "1"},

@@ -1,7 +1,8 @@
 """Versions of what the engine runs on, from its own environment's metadata; nothing of it is imported."""
 
+from collections.abc import Sequence
+
 from devstral_fleet.facts import VersionsFacts
-from devstral_fleet.layout import HostLayout
 from devstral_fleet.probes import output
 from devstral_fleet.shell import Shell
 
@@ -16,18 +17,18 @@ print(json.dumps({name: version(name) for name in ("sglang", "transformers", "to
 """
 
 
-def command(layout: HostLayout, environment_digest: str) -> list[str]:
+def command(python: Sequence[str]) -> list[str]:
     """Words of the probe; the script itself goes to standard input."""
-    return [str(layout.environment(environment_digest) / "bin" / "python"), "-I", "-"]
+    return [*python, "-I", "-"]
 
 
-def read(shell: Shell, layout: HostLayout, environment_digest: str) -> VersionsFacts:
-    """Look into the engine environment of that digest.
+def read(shell: Shell, python: Sequence[str]) -> VersionsFacts:
+    """Look into the environment of the interpreter that `python` starts.
 
     Raises:
-        ProbeError: there is no such environment, or its interpreter failed.
+        ProbeError: there is no such interpreter, or it failed.
     """
-    return parse(output.run(shell, "versions", command(layout, environment_digest), stdin=SCRIPT))
+    return parse(output.run(shell, "versions", command(python), stdin=SCRIPT))
 
 
 def parse(text: str) -> VersionsFacts:

@@ -159,6 +159,8 @@ class HostReport(Value):
     tasks: tuple[TaskReport, ...] = ()
     """The slowest tasks, slowest first (`slowest`)."""
     changes: tuple[ChangeReport, ...] = ()
+    image_sent_bytes: int = 0
+    """What went from the controller to the host to bring the image; 0 where a registry gave it, or it was there."""
     next_commands: tuple[str, ...] = ()
     """Paste-ready commands that help from here."""
 

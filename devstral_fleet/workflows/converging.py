@@ -14,7 +14,7 @@ from devstral_fleet.probes import host as host_probe
 from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import proving
+from devstral_fleet.workflows import bringing, proving
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Target, requirements_path
 from devstral_fleet.workflows.running import utc_now
@@ -32,8 +32,10 @@ class Converging:
 
     def deploy(self, release_id: str, return_to: str) -> PlaybookOutcome:
         """Install what is missing, write the release, arm the guard, serve it."""
-        with self.host.record.phase("install"):
-            return self._play("deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True)
+        with self.host.record.phase("install"), bringing.image_source(self.host) as source:
+            return self._play(
+                "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
+            )
 
     def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
         """Show what a playbook would change; nothing is changed."""
@@ -89,6 +91,7 @@ class Converging:
         return_to: str = "",
         guarded: bool = False,
         check: bool = False,
+        image_source: str = "",
         audit: Audit | None = None,
     ) -> PlaybookOutcome:
         """Write the run's inventory for this playbook, run it, remember its tasks; raise what failed."""
@@ -103,6 +106,7 @@ class Converging:
             supervisor_version=catalogs.load().runtimes.supervisor,
             python=self.host.target.intent.python,
             guarded=guarded,
+            image_source=image_source,
             audit=audit,
         )
         folder = f"inventory/{name.removesuffix('.yml')}"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from devstral_fleet import lock
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, PlanError, ProbeError, VerificationError, worst
-from devstral_fleet.facts import EngineFacts, ReleasesFacts, ServiceFacts
+from devstral_fleet.facts import NO_DOCKER, DockerFacts, EngineFacts, ReleasesFacts, ServiceFacts
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.lock import Hold, LockOwner
 from devstral_fleet.plan import DeploymentPlan
+from devstral_fleet.probes import docker as docker_probe
 from devstral_fleet.probes import engine as engine_probe
 from devstral_fleet.probes import log as log_probe
 from devstral_fleet.probes import releases as releases_probe
@@ -105,12 +106,23 @@ class Host:
     def log_tail(self, lines: int = LOG_LINES) -> tuple[str, ...]:
         return log_probe.read(self.shell, self.layout, lines=lines)
 
-    def python(self) -> str:
-        """Path on the host of the interpreter that runs the engine and its benchmark."""
+    def docker(self) -> DockerFacts:
+        """What the host's Docker engine says; nothing is asked where the engine runs without a container."""
+        image = self.plan.image
+        return docker_probe.read(self.shell, self.layout, image.reference) if image else NO_DOCKER
+
+    def python(self, *options: str) -> tuple[str, ...]:
+        """Words that start the interpreter of the engine: its environment's, or its container's.
+
+        Args:
+            options: of `docker exec`.
+        """
         environment = self.plan.engine_environment
+        if self.plan.image is not None:
+            return ("docker", "exec", *options, self.layout.container, "python3")
         if environment is None:
             raise PlanError([f"{self.name}: the {self.plan.runtime} runtime has no engine environment"], host=self.name)
-        return str(self.layout.environment(environment.digest) / "bin" / "python")
+        return (str(self.layout.environment(environment.digest) / "bin" / "python"),)
 
     def api_key(self) -> str:
         """Read the key that was made on the host; it stays in memory."""

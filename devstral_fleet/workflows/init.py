@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import inventory, ssh
+from devstral_fleet import host_keys, inventory
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
 from devstral_fleet.intent import Connection
@@ -73,13 +73,13 @@ def show_known(console: Console, ask: Ask, *, accept: bool) -> None:
 
 def show_key(console: Console, at: Connection, *, accept: bool) -> None:
     """Print a host's key as it shows it now; store it in known_hosts, or say how to."""
-    key = ssh.host_key(at.address, at.port)
+    key = host_keys.host_key(at.address, at.port)
     console.say(f"{at.address} shows the host key {key.fingerprint}")
-    known_hosts = ssh.known_hosts_of(at)
+    known_hosts = host_keys.known_hosts_of(at)
     if not accept:
         console.say("compare it with what the machine's owner says; if they are equal, and it is new here:")
         console.say(f"  ssh-keyscan -p {at.port} {at.address} >> {shlex.quote(str(known_hosts))}")
-    elif ssh.accept_host_key(key, at):
+    elif host_keys.accept_host_key(key, at):
         console.say(f"it is stored in {known_hosts}")
     else:
         console.say(f"it is known already in {known_hosts}")

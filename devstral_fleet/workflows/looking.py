@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import checks, releases
+from devstral_fleet import checks, checks_docker, releases, rolevars
 from devstral_fleet.findings import Finding
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import host as host_probe
@@ -17,8 +17,8 @@ def findings(host: Host) -> tuple[Finding, ...]:
     """Everything that would keep a deploy from working on this host."""
     facts = host_probe.read(host.shell, host.layout, python=host.target.intent.python)
     host.record.known["facts"] = facts
-    port = port_probe.read(host.shell, host.plan.port)
-    return checks.before(
+    port, docker = port_probe.read(host.shell, host.plan.port), host.docker()
+    found = checks.before(
         host.plan,
         facts,
         port,
@@ -27,7 +27,11 @@ def findings(host: Host) -> tuple[Finding, ...]:
         rules=catalogs.load().runtimes.hosts,
         python_minimum=python_minimum(host.plan),
         controller_epoch_s=time.time(),
+        published=docker.published,
     )
+    become = host.target.intent.connection.become
+    manager = rolevars.manager_for(facts.process_1, facts.user, become=become)
+    return (*found, *checks_docker.before(host.plan, docker, by_systemd=manager == "systemd"))
 
 
 def python_minimum(plan: DeploymentPlan) -> str:

@@ -116,13 +116,16 @@ def _one(host: Host, job_id: str, workload: Workload, point: WorkloadPoint) -> B
     """Run one benchmark as a job on the host and parse what it wrote."""
     directory = host.layout.jobs / job_id
     output = directory / "result.jsonl"
-    words = command.argv(host.plan, workload, point, python=host.python(), output_file=str(output), cache_key=job_id)
+    environment = command.environment(host.plan)
+    passed = [f"--env={name}" for name in (*environment, command.KEY_VARIABLE)]  # by name: no value is in an argv
+    python = host.python("--user=0", *passed)
+    words = command.argv(host.plan, workload, point, python=python, output_file=str(output), cache_key=job_id)
     key_file = str(host.layout.secrets / "api.key")
     running = job.start(
         host.shell,
         directory,
         words,
-        environment=command.environment(host.plan),
+        environment=environment,
         secret_environment={command.KEY_VARIABLE: key_file},
     )
 

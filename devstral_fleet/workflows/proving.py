@@ -2,7 +2,7 @@
 
 import time
 
-from devstral_fleet import checks, health
+from devstral_fleet import checks, checks_docker, health
 from devstral_fleet.facts import EngineFacts, ServiceFacts, VersionsFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.probes import versions as versions_probe
@@ -40,11 +40,10 @@ def wait(host: Host) -> EngineFacts:
 
 def compare(host: Host, engine: EngineFacts) -> None:
     """Check that what runs is what was planned."""
-    environment = host.plan.engine_environment
-    digest = environment.digest if environment else ""
-    versions: VersionsFacts = versions_probe.read(host.shell, host.layout, digest)
+    versions: VersionsFacts = versions_probe.read(host.shell, host.python("--interactive"))
     host.record.known.update(versions=versions, server_info=engine.server_info)
     findings = checks.after(host.plan, host.service(), engine, versions, host.releases())
+    findings += checks_docker.after(host.plan, host.docker())
     host.record.require("findings_after", findings, "what serves is not what was planned")
 
 

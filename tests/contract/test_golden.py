@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.update import HERE, every_file
+from tests.golden.update import FOLDERS, HERE, every_file
 
 WANTED = every_file()
 FIX = "after a wanted change: .venv/bin/python -m tests.golden.update, then read git diff"
@@ -16,5 +16,5 @@ def test_golden_file(path: Path) -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    there = {path for folder in ("cookbook", "plans", "forms") for path in (HERE / folder).iterdir()}
+    there = {path for folder in FOLDERS for path in (HERE / folder).iterdir()}
     assert there <= WANTED.keys(), FIX

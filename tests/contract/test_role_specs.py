@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from devstral_fleet import lock, rolevars
-from tests.support.plans import role_variables
+from tests.support.plans import IN_A_CONTAINER, role_variables
 from tests.support.tree import ROOT
 
 ROLES = ROOT / "playbooks" / "roles"
@@ -27,7 +27,8 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 @pytest.fixture
 def variables(tmp_path: Path) -> rolevars.RoleVariables:
-    return role_variables(tmp_path)
+    """Of both runtimes: each has a role that the other has not."""
+    return {**role_variables(tmp_path), **role_variables(tmp_path, **IN_A_CONTAINER)}
 
 
 def specification(role: str) -> Mapping[str, Any]:

@@ -9,8 +9,11 @@ import pytest
 from tests.support.engine.model import write_model
 from tests.support.engine.wheel import requirements, unpack
 from tests.support.fleet import Site, site
+from tests.support.host_container import HostContainer, HostLab
 from tests.support.ports import free_port
 from tests.support.real_engine import EngineWish, RunningEngine, serve
+from tests.support.replay_image import replay_image
+from tests.support.systemd_host import HOME, PORT
 
 REPLAY_START_MS = "50"
 
@@ -28,6 +31,20 @@ def replay_site(tmp_path_factory: pytest.TempPathFactory, replay_requirements: P
         deployed = here.invoke("deploy")
         assert deployed.exit_code == 0, deployed.text
         yield here
+
+
+@pytest.fixture(scope="module")
+def container_host(lab: HostLab) -> HostContainer:
+    """A host over SSH with systemd and a Docker engine of its own."""
+    return lab.host("gpu01")
+
+
+@pytest.fixture(scope="module")
+def container_site(tmp_path_factory: pytest.TempPathFactory, lab: HostLab, container_host: HostContainer) -> Site:
+    """A site with that host, where the replay engine runs in a container."""
+    folder, connection = tmp_path_factory.mktemp("site"), container_host.connection()
+    here = Site(folder, HOME, PORT, host=container_host.name, connection=connection)
+    return here.set(runtime="container", image=replay_image(lab.client))
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from devstral_fleet.errors import ExitCode, UnreachableError
+from devstral_fleet.host_keys import HostKey, accept_host_key, host_key
 from devstral_fleet.intent import Connection
 from devstral_fleet.lab.keys import make_key
 from devstral_fleet.shell import TIMED_OUT
-from devstral_fleet.ssh import FabricShell, HostKey, accept_host_key, host_key
+from devstral_fleet.ssh import FabricShell
 from tests.support.sshd import SshServer, ssh_server
 
 

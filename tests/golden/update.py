@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import launch
+from devstral_fleet import launch, launch_start
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.markdown import catalog_markdown
 from devstral_fleet.errors import ConfigurationError, PlanError
@@ -15,7 +15,9 @@ HERE = Path(__file__).parent
 CATALOG_PAGE = HERE.parent.parent / "docs" / "catalog.md"
 HUB_MODELS = ("devstral-small-2", "devstral-2")
 FORM_PLANS = (("h100", "devstral-2"), ("mi300x", "devstral-small-2"), ("cpu", "devstral-tiny"))
+FOLDERS = ("cookbook", "plans", "forms", "starts")
 HOST_GPUS = 8
+TIME = "20260102T030405Z"
 
 
 def cookbook_lines(catalog: Catalog) -> dict[str, str]:
@@ -35,8 +37,9 @@ def plans(catalog: Catalog) -> dict[str, str]:
     return {f"plans/{gpu}-{model}.json": plan_text(catalog, gpu, model) for gpu, model in pairs}
 
 
-def plan_text(catalog: Catalog, gpu: str, model: str) -> str:
-    intent = HostIntent(
+def host(catalog: Catalog, gpu: str, model: str) -> HostIntent:
+    """A host with eight GPUs."""
+    return HostIntent(
         name="gpu01",
         connection=Connection(kind="ssh", address="192.0.2.1"),
         accelerator=catalog.gpu(gpu).accelerator,
@@ -44,8 +47,11 @@ def plan_text(catalog: Catalog, gpu: str, model: str) -> str:
         gpu_count=HOST_GPUS,
         model=model,
     )
+
+
+def plan_text(catalog: Catalog, gpu: str, model: str) -> str:
     try:
-        return resolve(intent, catalog, Sources()).model_dump_json(indent=1) + "\n"
+        return resolve(host(catalog, gpu, model), catalog, Sources()).model_dump_json(indent=1) + "\n"
     except PlanError as error:
         return json.dumps({"problems": error.problems}, indent=1) + "\n"
 
@@ -63,17 +69,24 @@ def forms(catalog: Catalog) -> dict[str, str]:
     return texts
 
 
+def starts(catalog: Catalog) -> dict[str, str]:
+    """{file name: text} of what a host's service runs, on each vendor's GPUs."""
+    pairs = [(gpu, model) for gpu, model in FORM_PLANS if gpu != "cpu"]
+    plans = {gpu: resolve(host(catalog, gpu, model), catalog, Sources()) for gpu, model in pairs}
+    return {f"starts/{gpu}.sh": launch_start.start(plan, f"{TIME}-{plan.digest}") for gpu, plan in plans.items()}
+
+
 def every_file() -> dict[Path, str]:
     """Every golden file and the catalog's page, with the text they should have."""
     catalog = catalogs.load()
-    texts = {**cookbook_lines(catalog), **plans(catalog), **forms(catalog)}
+    texts = {**cookbook_lines(catalog), **plans(catalog), **forms(catalog), **starts(catalog)}
     return {**{HERE / name: text for name, text in texts.items()}, CATALOG_PAGE: catalog_markdown(catalog)}
 
 
 def main() -> None:
     """Write every file, and remove golden files that nothing makes any more."""
     wanted = every_file()
-    for folder in ("cookbook", "plans", "forms"):
+    for folder in FOLDERS:
         for path in (HERE / folder).glob("*"):
             if path not in wanted:
                 path.unlink()

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from devstral_fleet import rolevars
-from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice, ModelFiles
 
 MODEL_DIRECTORY = "devstral-tiny-1"
 TINY_RECIPE: dict[str, int | str] = {
@@ -66,12 +66,20 @@ def native_plan(home: Path, requirements: Path, port: int, **changes: object) ->
     return plan.model_copy(update=changes)
 
 
-def role_variables(directory: Path) -> rolevars.RoleVariables:
-    """Role variables of a native plan whose files lie in `directory`."""
+IN_A_CONTAINER = {
+    "runtime": "container",
+    "engine_environment": None,
+    "image": ImageChoice(name="site", base="", reference="fleet/engine:1", digest=None),
+}
+"""Changes that make a native plan one of the container runtime."""
+
+
+def role_variables(directory: Path, **changes: object) -> rolevars.RoleVariables:
+    """Role variables of a native plan whose files lie in `directory`. `changes` replace the plan's fields."""
     requirements = directory / "engine.lock"
     requirements.write_text("sglang\n")
     return rolevars.role_variables(
-        native_plan(directory / "home", requirements, 30000),
+        native_plan(directory / "home", requirements, 30000, **changes),
         release_id="20260101T000000Z-aaaaaaaaaaaa",
         previous_id="",
         run_id="run-1",

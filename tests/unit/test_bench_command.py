@@ -7,7 +7,7 @@ MODEL = "/opt/devstral-fleet/models/devstral-small-2-abc123"
 
 
 def test_the_whole_command() -> None:
-    words = argv(plan(), CHAT, CHAT.points[1], python="/env/bin/python", output_file="/jobs/1/result.jsonl")
+    words = argv(plan(), CHAT, CHAT.points[1], python=("/env/bin/python",), output_file="/jobs/1/result.jsonl")
     assert words == (
         *("/env/bin/python", "-m", "sglang.bench_serving", "--backend", "sglang"),
         *("--host", "127.0.0.1", "--port", "30000"),
@@ -21,12 +21,12 @@ def test_the_whole_command() -> None:
 
 
 def test_a_repeat_keeps_out_of_the_last_ones_prefix_cache() -> None:
-    words = argv(plan(), CHAT, CHAT.points[0], python="python3", output_file="x", cache_key="run-7-2")
+    words = argv(plan(), CHAT, CHAT.points[0], python=("python3",), output_file="x", cache_key="run-7-2")
     assert json.loads(words[words.index("--extra-request-body") + 1]) == {"extra_key": "run-7-2"}
 
 
 def test_the_key_is_named_and_not_carried() -> None:
-    words = argv(plan(), CHAT, CHAT.points[0], python="python3", output_file="x")
+    words = argv(plan(), CHAT, CHAT.points[0], python=("python3",), output_file="x")
     assert KEY_VARIABLE == "OPENAI_API_KEY"
     assert KEY_VARIABLE not in environment(plan())
     assert not [word for word in words if "key" in word.lower()]

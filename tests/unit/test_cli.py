@@ -17,7 +17,7 @@ from devstral_fleet.errors import ExitCode, FleetError, PlanError, PlaybookError
 
 VERBS = {
     *("plan", "command", "init", "deploy", "rollback", "stop", "verify", "bench", "report"),
-    *("doctor", "status", "logs", "audit", "connect", "lock.status", "lock.release"),
+    *("doctor", "status", "logs", "audit", "connect", "lock.status", "lock.release", "lab.up", "lab.down"),
 }
 
 
@@ -79,7 +79,7 @@ def test_a_task_says_what_it_is_and_every_option_what_it_does(name: str) -> None
     assert not task.is_default
 
 
-@pytest.mark.parametrize("name", sorted(VERBS - {"command", "report"}))
+@pytest.mark.parametrize("name", sorted(VERBS - {"command", "report", "lab.up", "lab.down"}))
 def test_a_verb_on_hosts_takes_host_and_inventory(name: str) -> None:
     kinds = {argument.name: argument.kind for argument in arguments(name)}
     assert (kinds["host"], kinds["inventory"]) == (str, str)

@@ -97,9 +97,11 @@ def test_a_hosts_files_are_read_only_and_the_hubs_cache_is_not() -> None:
     models = "/opt/devstral-fleet/models"
     key = "type=bind,source=/opt/devstral-fleet/secrets/engine.yml,target=/run/secrets/engine.yml,readonly"
     assert host["--mount"] == [f"type=bind,source={models},target={models},readonly", key]
+    cache = "/opt/devstral-fleet/cache:/var/cache/devstral-fleet"
+    assert host["--volume"] == [cache]
     without, _ = docker_options(docker_words(LARGE))
     assert without["--mount"] == [key]
-    assert without["--volume"] == ["/opt/devstral-fleet/huggingface:/root/.cache/huggingface"]
+    assert without["--volume"] == ["/opt/devstral-fleet/huggingface:/root/.cache/huggingface", cache]
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -141,7 +143,8 @@ def test_a_systemd_unit_runs_the_same_container(plan: DeploymentPlan) -> None:
     alone, same_rest = docker_options(docker_words(plan))
     assert rest == same_rest
     assert options.keys() - alone.keys() == {"--rm"}
-    assert alone.keys() - options.keys() == {"--detach", "--restart"}
+    assert alone.keys() - options.keys() == {"--detach", "--restart", "--log-opt"}
+    assert options.pop("--log-driver") == ["none"]  # systemd keeps what it prints
     assert all(values == alone[flag] for flag, values in options.items() if flag in alone)
     assert entries["Restart"] == ["always"]
     assert "docker.service" in entries["After"]

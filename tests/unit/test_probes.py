@@ -16,12 +16,13 @@ import yaml
 
 from devstral_fleet.errors import ProbeError
 from devstral_fleet.layout import HostLayout
-from devstral_fleet.probes import engine, host, log, output, port, releases, service, versions
+from devstral_fleet.probes import docker, engine, host, log, output, port, releases, service, versions
 from devstral_fleet.shell import TIMED_OUT, CommandResult, LocalShell
 from tests.support.values import PLAN
 
 CASES = Path(__file__).parent / "cases" / "probes"
 PARSERS: dict[str, Callable[[str], Any]] = {
+    "docker": docker.parse,
     "engine": engine.parse,
     "host": host.parse,
     "port": port.parse,
@@ -93,6 +94,13 @@ def test_supervisorctl_of_the_home_is_asked(layout: HostLayout, tmp_path: Path) 
     assert (facts.manager, facts.state, facts.pid) == ("supervisor", "starting", 7)
 
 
+def test_a_host_without_docker_says_so(layout: HostLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    facts = docker.read(LocalShell(), layout, "fleet/engine:1")
+    assert (facts.version, facts.image_id, facts.published) == ("", "", ())
+    assert facts.detail
+
+
 def test_two_homes_have_two_units() -> None:
     one, other = (HostLayout.of(home).unit for home in ("/opt/a", "/opt/b"))
     assert one != other
@@ -134,16 +142,16 @@ def test_a_release_that_is_not_there_is_an_error(layout: HostLayout) -> None:
     assert "No such file" in caught.value.evidence[0]
 
 
-def test_versions_of_an_environment(layout: HostLayout, tmp_path: Path) -> None:
+def test_versions_of_an_environment(tmp_path: Path) -> None:
     environment = tmp_path / "environments" / "abc"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     metadata = next((environment / "lib").glob("python3*/site-packages")) / "sglang-0.5.20.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: sglang\nVersion: 0.5.20\n")
-    facts = versions.read(LocalShell(), layout, "abc")
+    facts = versions.read(LocalShell(), [str(environment / "bin" / "python")])
     assert (facts.sglang, facts.transformers) == ("0.5.20", "")
     with pytest.raises(ProbeError, match="versions probe failed"):
-        versions.read(LocalShell(), layout, "absent")
+        versions.read(LocalShell(), ["/absent/python"])
 
 
 KEY = "a-secret-key-4711"

@@ -150,7 +150,7 @@ def test_a_pinned_image_is_named_by_its_digest() -> None:
     ({"hardware": "mi300x"}, "mi300x is amd and fleet_accelerator says nvidia; set fleet_accelerator: amd"),
     ({"model": "devstral-tiny"}, "devstral-tiny (bf16) is not served on nvidia; set fleet_model: devstral-small-2"),
     ({"accelerator": "cpu", "model": "devstral-2"}, "not served on cpu; set fleet_model: devstral-tiny"),
-    ({"accelerator": "cpu", "runtime": "container"}, "there is no image for cpu; set fleet_runtime: native"),
+    ({"accelerator": "cpu", "runtime": "container"}, "there is no image for cpu; name one with fleet_image"),
     ({"runtime": "native"}, "no native environment for nvidia; set fleet_runtime: container"),
     ({"accelerator": "cpu", "sglang_version": "0.5.18"}, "locked to SGLang 0.5.20"),
     ({"accelerator": "cpu", "engine_requirements": "/no/file"}, "requirements file '/no/file' cannot be read"),

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from devstral_fleet import rolevars
-from devstral_fleet.errors import PlanError
-from devstral_fleet.plan import DeploymentPlan, EngineEnvironment
+from devstral_fleet import launch_start, rolevars
+from devstral_fleet.container import IMAGE_USER
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice
 from tests.support.plans import native_plan
 
 RELEASE = "20260102T030405Z-0123456789ab"
@@ -51,8 +51,7 @@ def test_the_manifests_plan_is_the_plan(plan: DeploymentPlan) -> None:
 def test_every_path_comes_from_the_layout(plan: DeploymentPlan) -> None:
     roles = variables(plan)
     assert roles["release"]["directory"] == f"/opt/fleet/releases/{RELEASE}"
-    assert roles["release"]["configuration"] == "/opt/fleet/secrets/engine.yml"
-    assert roles["release"]["engine_python"] == f"{roles['engine_environment']['directory']}/bin/python"
+    assert roles["release"]["start"] == launch_start.start(plan, RELEASE)
     assert roles["service"]["log"] == "/opt/fleet/log/engine.log"
     assert roles["audit"]["file"] == "/opt/fleet/audit.jsonl"
 
@@ -69,11 +68,21 @@ def test_a_model_without_revision_has_an_empty_one(plan: DeploymentPlan) -> None
     assert variables(plan)["model_files"]["revision"] == ""
 
 
-def test_the_runtime_that_no_role_serves_is_refused(plan: DeploymentPlan) -> None:
-    container = plan.model_copy(update={"runtime": "container", "engine_environment": None})
-    with pytest.raises(PlanError, match="container runtime has no role") as caught:
-        variables(container)
-    assert caught.value.host == "local"
+def test_a_container_gets_an_image_and_no_environment(plan: DeploymentPlan) -> None:
+    image = ImageChoice(name="site", base="", reference="fleet/engine:1", digest=None)
+    container = plan.model_copy(update={"runtime": "container", "engine_environment": None, "image": image})
+    roles = variables(container, image_source="127.0.0.1:5000/fleet/engine@sha256:1")
+    assert "engine_environment" not in roles
+    assert (roles["image"]["reference"], roles["image"]["source"]) == (
+        "fleet/engine:1",
+        "127.0.0.1:5000/fleet/engine@sha256:1",
+    )
+    assert variables(container)["image"]["source"] == "fleet/engine:1"
+    assert roles["host_layout"]["engine_user"] == IMAGE_USER
+    assert roles["host_layout"]["cache"] == "/opt/fleet/cache"
+    assert f"{roles['service']['container']}.service" == roles["service"]["unit"]
+    assert "image" not in variables(plan)
+    assert (variables(plan)["host_layout"]["cache"], variables(plan)["service"]["container"]) == ("", "")
 
 
 def test_stopping_names_no_release(plan: DeploymentPlan) -> None:

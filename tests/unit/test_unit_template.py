@@ -8,7 +8,7 @@ import yaml
 from tests.support.tree import ROOT
 
 ROLE = ROOT / "playbooks" / "roles" / "service"
-SERVICE = {"home": "/srv/a home", "log": "/srv/a home/log/engine.log"}
+SERVICE = {"home": "/srv/a home", "log": "/srv/a home/log/engine.log", "container": ""}
 
 
 def numbers() -> dict[str, int]:
@@ -17,18 +17,27 @@ def numbers() -> dict[str, int]:
     return {name: value for name, value in variables.items() if isinstance(value, int)}
 
 
-def unit() -> dict[str, str]:
+def unit(**changes: str) -> dict[str, str]:
     """Name and value of each line."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True)  # noqa: S701
     environment.filters["quote"] = shlex.quote
     template = environment.from_string((ROLE / "templates" / "unit.service.j2").read_text())
-    lines = template.render(service=SERVICE, **numbers()).splitlines()
+    lines = template.render(service={**SERVICE, **changes}, **numbers()).splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def test_the_engines_caches_go_where_it_may_write() -> None:
     assert unit()["Environment"] == "'HOME=/srv/a home'"
     assert unit()["ReadWritePaths"] == SERVICE["home"]
+
+
+def test_a_container_starts_after_docker_and_does_not_outlive_its_docker_run() -> None:
+    lines = unit(container="devstral-fleet-1")
+    assert lines["After"] == "network.target docker.service"
+    assert lines["Wants"] == "docker.service"
+    assert lines["ExecStopPost"] == "-docker container rm --force devstral-fleet-1"
+    assert unit()["After"] == "network.target"
+    assert not {"Wants", "ExecStopPost"} & unit().keys()
 
 
 def test_systemd_gives_up_on_an_engine_that_always_dies_at_once() -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 
 LINKS = ("serving", "current", "previous")
 
@@ -57,17 +58,36 @@ def old_releases(home, release, keep):
     return [path for path in releases if path not in whole[-keep:] and path.name not in named]
 
 
+def plans(releases):
+    """Yield the plan of each release that has one."""
+    for path in releases:
+        try:
+            yield json.loads((path / "release.json").read_text())["plan"]
+        except (OSError, ValueError, KeyError):
+            continue
+
+
 def needed(releases):
     """Return (environment digests, model directories) that the plans of `releases` name."""
     environments, models = set(), set()
-    for path in releases:
-        try:
-            plan = json.loads((path / "release.json").read_text())["plan"]
-        except (OSError, ValueError, KeyError):
-            continue
+    for plan in plans(releases):
         environments.add((plan.get("engine_environment") or {}).get("digest"))
         models.add(plan["files"]["directory"])
     return environments, models
+
+
+def images(releases):
+    """Return the names of the images that the plans of `releases` start."""
+    return {plan["image"]["reference"] for plan in plans(releases) if plan.get("image")}
+
+
+def remove_image(name, check):
+    """Yield the removal of an image's name; its layers go with the last name that holds them."""
+    found = subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False)
+    if found.returncode == 0:
+        yield f"removed image {name}"
+        if not check:
+            subprocess.run(["docker", "image", "rm", name], capture_output=True, check=False)  # others may use it
 
 
 def unneeded(home, removed):
@@ -82,6 +102,9 @@ def changes(home, release, keep, check):
     """Yield every change, in the order in which it is made."""
     yield from mark(home, release, check)
     removed = old_releases(home, release, keep)
+    kept = [path for path in (home / "releases").glob("*") if path not in removed]
+    for name in sorted(images(removed) - images(kept)):
+        yield from remove_image(name, check)
     for path in (*removed, *unneeded(home, removed)):
         yield from remove(path, check)
 

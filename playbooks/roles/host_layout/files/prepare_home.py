@@ -1,9 +1,10 @@
 """Make the directories and the secrets that a deploy needs under its home; say what was made.
 
-    python3 prepare_home.py [--check] HOME DIRECTORY...
+    python3 prepare_home.py [--check] [--cache DIRECTORY --engine-user NUMBER] HOME DIRECTORY...
 
 Each line printed is one change, made or (with --check) only foreseen; no line, no change. The API key is made here,
 on the host, once, and is never printed: SGLang reads it from engine.yml (--config), curl from auth.header (-H @FILE).
+With --cache the engine runs in a container, as user NUMBER: engine.yml and the cache are that user's.
 """
 
 import argparse
@@ -77,24 +78,38 @@ def make_secrets(directory, check):
                 path.chmod(PRIVATE_FILE)
 
 
-def changes(home, directories, check):
+def give(path, user, check):
+    """Yield what had to be done so that `path` is the engine's user's; one that is only foreseen is not there yet."""
+    if path.exists() and path.stat().st_uid != user:
+        yield f"gave {path} to user {user}"
+        if not check:
+            os.chown(path, user, user)
+
+
+def changes(home, directories, cache, user, check):
     """Yield every change, in the order in which it is made."""
     for path in (home, *directories):
         yield from make_directory(path, None, check)
     secrets_directory = home / "secrets"
     yield from make_directory(secrets_directory, PRIVATE_DIRECTORY, check)
     yield from make_secrets(secrets_directory, check)
+    if cache:
+        yield from make_directory(cache, PRIVATE_DIRECTORY, check)
+        for path in (cache, secrets_directory / "engine.yml"):
+            yield from give(path, user, check)
 
 
 def main():
     """Parse the command line and print the changes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--cache", type=pathlib.Path)
+    parser.add_argument("--engine-user", type=int)
     parser.add_argument("home", type=pathlib.Path)
     parser.add_argument("directories", type=pathlib.Path, nargs="*")
     options = parser.parse_args()
     os.umask(0o022)
-    for change in changes(options.home, options.directories, options.check):
+    for change in changes(options.home, options.directories, options.cache, options.engine_user, options.check):
         print(change)
 
 

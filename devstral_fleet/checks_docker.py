@@ -1,0 +1,53 @@
+"""What the container runtime asks of a host, and whether the container runs the planned image (pure)."""
+
+from devstral_fleet.facts import DockerFacts
+from devstral_fleet.findings import Finding
+from devstral_fleet.plan import DeploymentPlan
+
+
+def before(plan: DeploymentPlan, docker: DockerFacts, *, by_systemd: bool) -> tuple[Finding, ...]:
+    """Judge a host before anything is changed there; nothing is asked of one that runs the engine natively.
+
+    Args:
+        by_systemd: whether systemd would keep the engine (`rolevars.manager_for`).
+    """
+    return () if plan.image is None else (_keeper(by_systemd), _engine(docker))
+
+
+def after(plan: DeploymentPlan, docker: DockerFacts) -> tuple[Finding, ...]:
+    """Judge what the container runs against what was planned."""
+    if plan.image is None:
+        return ()
+    reference = plan.image.reference
+    if docker.running_id and docker.running_id == docker.image_id:
+        return (Finding(check="image", state="ok", summary=f"the container runs {reference} ({_short(docker)})"),)
+    runs = f"an image of another name ({docker.running_id[:19]})" if docker.running_id else "nothing"
+    summary = f"the container runs {runs}, planned is {reference}"
+    return (Finding(check="image", state="fail", summary=summary, fix=f".venv/bin/invoke deploy --host {plan.host}"),)
+
+
+def _keeper(by_systemd: bool) -> Finding:
+    if by_systemd:
+        return Finding(check="service-manager", state="ok", summary="systemd keeps the container")
+    return Finding(
+        check="service-manager",
+        state="fail",
+        summary="a container is kept by systemd, which is not process 1 here or not ours to tell",
+        fix="set ansible_become: true for a user who may use sudo, or fleet_runtime: native",
+    )
+
+
+def _engine(docker: DockerFacts) -> Finding:
+    if docker.version:
+        return Finding(check="docker", state="ok", summary=f"Docker {docker.version} answers")
+    return Finding(
+        check="docker",
+        state="fail",
+        summary="no Docker engine answers",
+        fix="on the host: sudo apt-get install docker.io, or sudo systemctl start docker",
+        evidence=(docker.detail,) if docker.detail else (),
+    )
+
+
+def _short(docker: DockerFacts) -> str:
+    return docker.image_id.removeprefix("sha256:")[:12]
