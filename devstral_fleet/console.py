@@ -5,16 +5,24 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TextIO
 
 from rich.console import Console as Rich
+from rich.console import Group
+from rich.live import Live
 from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
 from devstral_fleet.errors import FleetError
+from devstral_fleet.events import Event, EventKind, HostProgress, screen, told
 from devstral_fleet.findings import Finding
+from devstral_fleet.redact import scrub
+from devstral_fleet.report.model import ErrorReport
 
 HEARTBEAT_S = 15.0
 GAP = 2
@@ -61,14 +69,22 @@ class Console:
         self._stdout = stdout or sys.stdout
         self._errors = _Lines(stderr or sys.stderr)
         self._rich = _Lines(stderr or sys.stderr) if json else _Lines(self._stdout)
+        self._journal: TextIO | None = None
         self._clock = clock
         self._status: Status | None = None
+        self._progress: dict[str, HostProgress] = {}
+        self._live: Live | None = None
+        self._running = Event(kind="phase")
         self._step = ""
         self._documented = False
 
+    def record_to(self, path: Path) -> None:
+        """Write each event to a file (0600) too, a line of JSON each; a program may follow it while the run goes on."""
+        self._journal = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", buffering=1)
+
     def say(self, text: str) -> None:
         """Print one plain line."""
-        self._rich.print(escape(text))
+        self.show(Event(kind="line", text=text))
 
     def aside(self, text: str) -> None:
         """Print one line from a signal's handler: the line that it came into may be half written.
@@ -85,45 +101,122 @@ class Console:
 
     def host(self, host: str, text: str) -> None:
         """Print one line about one host."""
-        self._rich.print(f"[bold]{escape(host)}[/]  {escape(text)}")
+        self.show(Event(kind="line", host=host, text=text))
 
     def step(self, text: str) -> None:
         """Say what the running phase does now: the moving line's words, and the next heartbeat's."""
         self._step = text
-        if self._status:
-            self._status.update(escape(text))
+        self.show(Event(kind="step", host=self._running.host, text=text))
+
+    def result(self, text: str) -> None:
+        """Say in two words what the running phase found ('812 tok/s')."""
+        self.show(Event(kind="result", host=self._running.host, text=text))
 
     @contextmanager
     def phase(self, host: str, name: str) -> Iterator[None]:
         """Show that a phase runs until the context ends; a heartbeat line every 15 s where there is no terminal."""
-        begun = self._clock()
-        self._step = name
+        begun, self._step, self._running = self._clock(), "", Event(kind="phase", host=host, text=name)
         done = threading.Event()
         beat = threading.Thread(target=self._heartbeat, args=(host, name, begun, done), daemon=True)
-        if self._rich.is_terminal:
-            self._status = self._rich.status(escape(name))
-            self._status.start()
-        else:
-            self.host(host, f"{name} ...")
+        self.show(self._running)
+        if not self._moves:
             beat.start()
+        ended: EventKind = "broken"
         try:
             yield
+            ended = "done"
         finally:
             done.set()
-            if self._status:
-                self._status.stop()
-                self._status = None
-            elif beat.ident:
+            if beat.ident:
                 beat.join()
-        self.host(host, f"{name} done in {self._clock() - begun:.1f} s")
+            self.show(Event(kind=ended, host=host, text=name, seconds=self._clock() - begun))
 
     def _heartbeat(self, host: str, name: str, begun: float, done: threading.Event) -> None:
         while not done.wait(HEARTBEAT_S):
-            detail = f": {self._step}" if self._step != name else ""
-            self.host(host, f"{name} still running after {self._clock() - begun:.0f} s{detail}")
+            took = self._clock() - begun
+            self.show(Event(kind="beat", host=host, text=name, detail=self._step, seconds=took))
 
     def finding(self, host: str, finding: Finding) -> None:
         """Print one finding; what failed or warns with its evidence and fix."""
+        self.show(Event(kind="finding", host=host, finding=finding))
+
+    def error(self, error: FleetError) -> None:
+        """Print an error to standard error: the sentence, the evidence, the fix."""
+        self.show(Event(kind="error", host=error.host, error=ErrorReport.of(error)))
+
+    @contextmanager
+    def several(self, hosts: Iterable[str]) -> Iterator[None]:
+        """Say for each event which host it is about; on a terminal, show a line a host, which `refresh` moves."""
+        if self._moves:
+            self._progress = {host: HostProgress(host) for host in hosts}
+            # no thread of its own: a process that is forked meanwhile would inherit its locks
+            self._live = Live(get_renderable=self._screen, console=self._rich, auto_refresh=False, transient=True)
+        try:
+            with self._live or nullcontext():
+                yield
+        finally:
+            self._progress, self._live = {}, None
+
+    def refresh(self) -> None:
+        """Draw the hosts' lines again, where there are any."""
+        if self._live:
+            self._live.refresh()
+
+    @property
+    def _moves(self) -> bool:
+        """Whether a line can be drawn over."""
+        return self._rich.is_terminal and not self._rich.is_dumb_terminal
+
+    def _screen(self) -> Group:
+        lines = screen(list(self._progress.values()), max(2, self._rich.height - 2), self._clock())
+        return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines))
+
+    def show(self, event: Event) -> None:
+        """Show one event, made here or sent by a host's own process."""
+        if self._journal:
+            with suppress(OSError, ValueError):  # a disk that is full ends no deploy
+                self._journal.write(json_module.dumps(scrub(told(event, datetime.now(UTC)))) + "\n")
+        if event.host in self._progress:
+            self._progress[event.host].take(event, self._clock())
+        if event.finding:
+            self._show_finding(event.host, event.finding)
+        elif event.error:
+            self._show_error(event.error)
+        elif event.kind == "line":
+            self._line(event.host, event.text)
+        elif event.kind == "ended":
+            self._show_end(event)
+        elif not self._progress:
+            self._show_phase(event)
+
+    def _show_end(self, event: Event) -> None:
+        """A host's line stands still from now on, above those that move."""
+        progress = self._progress.pop(event.host, None)
+        self._line(event.host, progress.line(self._clock()) if progress else event.text)
+
+    def _line(self, host: str, text: str) -> None:
+        self._rich.print(f"[bold]{escape(host)}[/]  {escape(text)}" if host else escape(text))
+
+    def _show_phase(self, event: Event) -> None:
+        """Move the line of the one host that is worked on; where there is no terminal, print lines."""
+        if event.kind == "phase" and self._moves:
+            self._status = self._rich.status(escape(event.text))
+            self._status.start()
+        elif event.kind == "phase":
+            self._line(event.host, f"{event.text} ...")
+        elif event.kind == "step" and self._status:
+            self._status.update(escape(event.text))
+        elif event.kind == "beat":
+            detail = f": {event.detail}" if event.detail else ""
+            self._line(event.host, f"{event.text} still running after {event.seconds:.0f} s{detail}")
+        elif event.kind in ("done", "broken"):
+            if self._status:
+                self._status.stop()
+                self._status = None
+            if event.kind == "done":
+                self._line(event.host, f"{event.text} done in {event.seconds:.1f} s")
+
+    def _show_finding(self, host: str, finding: Finding) -> None:
         self._rich.print(f"[bold]{escape(host)}[/]  {MARKS[finding.state]}  {escape(finding.summary)}")
         if finding.state != "ok":
             for line in finding.evidence:
@@ -131,13 +224,13 @@ class Console:
             if finding.fix:
                 self._rich.print(f"      fix: {escape(finding.fix)}")
 
-    def error(self, error: FleetError) -> None:
-        """Print an error to standard error: the sentence, the evidence, the fix."""
-        self._errors.print(f"[red]error:[/] {escape(error.message)}")
+    def _show_error(self, error: ErrorReport) -> None:
+        lines = self._rich if self._progress and self._errors.is_terminal else self._errors
+        lines.print(f"[red]error:[/] {escape(error.message)}")
         for line in error.evidence:
-            self._errors.print(f"  | {escape(line)}")
+            lines.print(f"  | {escape(line)}")
         if error.fix:
-            self._errors.print(f"  fix: {escape(error.fix)}")
+            lines.print(f"  fix: {escape(error.fix)}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """Print a table, a line a row, or a line a cell where the terminal is too narrow. No cell is broken."""

@@ -66,6 +66,10 @@ class ConfigurationError(FleetError):
     code = ExitCode.CONFIGURATION
 
 
+class HookError(ConfigurationError):
+    """A site's own program on the controller refused, failed or took too long."""
+
+
 class CatalogError(ConfigurationError):
     """A catalog file breaks its schema; the message names file and key."""
 

@@ -31,6 +31,7 @@ __all__ = [
     "PlaybookOutcome",
     "TaskFinished",
     "TaskStarted",
+    "end_with_the_controller",
     "run",
 ]
 
@@ -143,14 +144,14 @@ def _start(argv: tuple[str, ...], cwd: Path, environment: Mapping[str, str], err
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_end_with_the_controller,
+            preexec_fn=end_with_the_controller,
         )
     except FileNotFoundError as error:
         raise DependencyError(f"{argv[0]} is missing", fix="make setup") from error
 
 
-def _end_with_the_controller() -> None:
-    """Have the kernel end Ansible when we are killed: it would go on without a reader, beside the next deploy."""
+def end_with_the_controller() -> None:
+    """Have the kernel end this process when its parent is killed: it would go on unseen, beside the next deploy."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 
 @verb(
+    batch="hosts at the same time once the first one is proven: a number, or a percentage of them all (default: 25%)",
+    no_hooks="do not run the site's programs in hooks/ beside the inventory",
     keep_failed="leave a failed first release running, to look at it",
     no_bench="skip the benchmark; the deploy is then proven only to answer",
 )
@@ -24,6 +26,8 @@ def deploy(
     lock_wait: int = 0,
     keep_failed: bool = False,
     no_bench: bool = False,
+    batch: str = "",
+    no_hooks: bool = False,
     json: bool = False,
 ) -> "ExitCode":
     """Bring a host to a served, verified, measured model; on failure the previous release serves again."""
@@ -31,8 +35,10 @@ def deploy(
     from devstral_fleet.workflows.planning import Ask
 
     ask = Ask(host, inventory, model, context_length, tensor_parallel)
-    switches = workflow.Switches(check=check, lock_wait_s=lock_wait, keep_failed=keep_failed, bench=not no_bench)
-    return workflow.deploy(console, ask, switches)
+    switches = workflow.Switches(
+        check=check, lock_wait_s=lock_wait, keep_failed=keep_failed, bench=not no_bench, hooks=not no_hooks
+    )
+    return workflow.deploy(console, ask, switches, batch)
 
 
 @verb(release="release id to go back to (default: the one before)")

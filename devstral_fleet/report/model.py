@@ -29,9 +29,11 @@ Outcome = Literal[
     "measured",
     "recorded",
     "stopped",
+    "untouched",
     "unknown",
 ]
-"""How a host ended. `rolled-back`: as `rollback` was asked to; `restored`: it failed, the previous release serves."""
+"""How a host ended. `untouched`: the rollout ended before its turn;
+`rolled-back`: as `rollback` was asked to; `restored`: it failed, the previous release serves."""
 
 SHOWN_METRICS = (
     "output_throughput",
@@ -174,7 +176,7 @@ class HostReport(Value):
         """Say in one word how the host ended: fail with its exit code, warn when something should be looked at."""
         if self.exit_code:
             return "fail"
-        unjudged = self.verdict in {"no-baseline", "not-comparable"}
+        unjudged = self.verdict in {"no-baseline", "not-comparable"} or self.outcome == "untouched"
         return "warn" if unjudged or any(finding.state != "ok" for finding in self.findings) else "ok"
 
     @property

@@ -2,7 +2,7 @@
 
 from devstral_fleet.model import Value
 from devstral_fleet.report import format as fmt
-from devstral_fleet.report.model import BenchRow, HostReport
+from devstral_fleet.report.model import BenchRow, HostReport, RunReport
 
 OUTCOMES = {
     "deployed": "deployed and proven",
@@ -15,6 +15,7 @@ OUTCOMES = {
     "measured": "measured",
     "recorded": "measured and recorded as its baseline",
     "stopped": "stopped",
+    "untouched": "not touched: the rollout ended before its turn",
     "unknown": "ended without an outcome",
 }
 VERDICTS = {
@@ -23,6 +24,16 @@ VERDICTS = {
     "no-baseline": "no baseline to judge by",
     "not-comparable": "not comparable with its baseline",
 }
+
+COLUMNS = ("host", "ended", "endpoint", "time", "speed", "verdict")
+"""Of the screen of several hosts."""
+
+
+class FleetSummary(Value):
+    """The screen of several hosts: a row each, then what fits in no row."""
+
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[tuple[str, str], ...]
 
 
 class BenchLine(Value):
@@ -88,6 +99,25 @@ def summary(host: HostReport, *, report_path: str = "") -> Summary:
         report=report_path,
         next_commands=host.next_commands,
     )
+
+
+def fleet(report: RunReport, *, report_path: str = "") -> FleetSummary:
+    """Write the screen of several hosts from their report."""
+    unrecorded = [host.host for host in report.hosts if host.baseline_command]
+    lines = [
+        *((host.host, host.error.message) for host in report.hosts if host.error),
+        *((host.host, f"look at {text}") for host in report.hosts for text in attention(host)),
+    ]
+    if unrecorded:
+        command = f".venv/bin/invoke bench --host {','.join(unrecorded)} --save-baseline"
+        lines.append(("record baselines", command))
+    return FleetSummary(rows=tuple(map(_row, report.hosts)), lines=(*lines, ("report", report_path)))
+
+
+def _row(host: HostReport) -> tuple[str, ...]:
+    speeds = (fmt.metric("output_throughput", row.medians.get("output_throughput")) for row in host.bench)
+    took = fmt.duration(host.seconds) if host.phases else ""
+    return host.host, OUTCOMES[host.outcome], host.endpoint, took, ", ".join(speeds), host.verdict or ""
 
 
 def sentence(host: HostReport) -> str:

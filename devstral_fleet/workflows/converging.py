@@ -109,7 +109,7 @@ class Converging:
             image_source=image_source,
             audit=audit,
         )
-        folder = f"inventory/{name.removesuffix('.yml')}"
+        folder = f"inventory/{self.host.name}/{name.removesuffix('.yml')}"  # several hosts write theirs at once
         for file, text in rolevars.inventory_files({self.host.name: variables}).items():
             self.directory.write_text(f"{folder}/{file}", text)
         inventories = (self.inventory, self.directory.path / folder / "hosts.json")

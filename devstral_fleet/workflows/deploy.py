@@ -1,37 +1,45 @@
 """deploy: from a plan to a served, verified, measured model on every host that was named."""
 
 from devstral_fleet import project
+from devstral_fleet.batches import batch_size
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import looking, measuring
+from devstral_fleet.workflows import hooks, looking, measuring
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
-from devstral_fleet.workflows.host_deploy import Switches, deploy_host
+from devstral_fleet.workflows.host_deploy import Switches, Turn, deploy_host
 from devstral_fleet.workflows.planning import Ask, inventory_path, show, targets
+from devstral_fleet.workflows.rollout import Rollout
 from devstral_fleet.workflows.running import Run
 
 __all__ = ["Switches", "deploy"]
 
 
-def deploy(console: Console, ask: Ask, switches: Switches) -> ExitCode:
-    """Deploy host by host; the first one gates the rest. With --check, show what would change and change nothing."""
-    found = targets(ask)
-    measuring.require_readable_baselines(inventory_path(ask), [target.name for target in found])
+def deploy(console: Console, ask: Ask, switches: Switches, batch: str = "") -> ExitCode:
+    """Deploy to the hosts: the first one gates the rest, which follow in batches.
+
+    With --check, show what would change on each and change nothing.
+    """
+    found, inventory = targets(ask), inventory_path(ask)
+    size = batch_size(batch, len(found))
+    measuring.require_readable_baselines(inventory, [target.name for target in found])
+    programs = hooks.find(inventory) if switches.hooks else {}
     for target in found:
         show(console, target.plan)
     with Run(console, RunDirectory.create(project.runs(), "deploy"), "deploy", ask) as run:
 
-        def step(host: Host) -> None:
-            converging = Converging(host, run.directory, inventory_path(ask))
-            preview(host, converging) if switches.check else deploy_host(host, converging, switches)
+        def step(host: Host, turn: Turn) -> None:
+            converging = Converging(host, run.directory, inventory)
+            if switches.check:
+                preview(host, converging)
+            else:
+                deploy_host(host, converging, switches, turn, hooks.Hooks(programs, run.directory, inventory))
 
-        for target in found:
-            ok = run.on(target, step)
-            if not ok and target is found[0] and len(found) > 1:
-                rest = ", ".join(other.name for other in found[1:])
-                console.say(f"{target.name} failed and gates the rest; not touched: {rest}")
-                break
+        if len(found) == 1:
+            run.on(found[0], lambda host: step(host, lambda _changes: None))
+        else:
+            Rollout(run, found, step, size=size, gated=not switches.check).go()
     return run.exit_code
 
 

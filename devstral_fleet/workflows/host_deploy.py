@@ -1,6 +1,6 @@
 """Deploy on one host, under its lock: look, converge, wait, prove, confirm; or the previous release again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,8 +9,12 @@ from devstral_fleet.lock import Hold
 from devstral_fleet.releases import ReleaseDecision
 from devstral_fleet.workflows import endpoint, looking, measuring, proving
 from devstral_fleet.workflows.converging import Converging
+from devstral_fleet.workflows.hooks import Hooks
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.interrupts import deferred
+
+Turn = Callable[[bool], None]
+"""Called once the host was looked at, with whether what serves will change; returns when its turn has come."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,21 @@ class Switches:
     lock_wait_s: int = 0
     keep_failed: bool = False
     bench: bool = True
+    hooks: bool = True
 
 
-def deploy_host(host: Host, converging: Converging, switches: Switches) -> None:
+def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Turn, hooks: Hooks) -> None:
     """Take one host from what it is to a proven release; raise what stood in the way, after recovery.
 
     Raises:
         FleetError: with the previous release serving again, when there was one.
     """
-    with host.locked(converging.directory.id, f"deploy {host.plan.model}", switches.lock_wait_s) as held:
+    message = f"deploy {host.plan.model}"
+    with hooks.around(host), host.locked(converging.directory.id, message, switches.lock_wait_s) as held:
         decision, proven = look(host)
+        turn(decision.kind != "keep" or not proven)
+        held.require()
+        hooks.run("pre-deploy", host)
         back = decision.rollback_to
         attempt = Attempt(converging, held, back, proven=proven, keep_failed=switches.keep_failed)
         with attempt.recovering():
@@ -45,6 +54,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches) -> None:
         if not unchanged:  # a proven release that was started again or repaired stands in the audit log too
             with deferred(host.record.console), attempt.recovering():
                 converging.confirm(decision.release_id, "deploy")
+        hooks.tell("post-deploy", host)
 
 
 def look(host: Host) -> tuple[ReleaseDecision, bool]:

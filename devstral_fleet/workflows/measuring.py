@@ -50,7 +50,8 @@ def measure(
             with host.record.phase(f"bench {workload.name} at {point.concurrency}"):
                 ids = [f"{run_id}-{workload.name}-{point.concurrency}-{number}" for number in range(1, repeats + 1)]
                 results = tuple(_one(host, job_id, workload, point) for job_id in ids)
-            measured.append(Measurement.of(host.plan, workload, point, results))
+                measured.append(Measurement.of(host.plan, workload, point, results))
+                host.record.console.result(f"{measured[-1].median('output_throughput') or 0:.0f} tok/s")
             host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
     except BaseException:
         with suppress(FleetError):  # a host that is away must not hide what ended the measurement

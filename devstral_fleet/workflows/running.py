@@ -6,20 +6,29 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from devstral_fleet import __version__, project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, worst
 from devstral_fleet.redact import scrub
 from devstral_fleet.report import write_all
-from devstral_fleet.report.model import RunReport
-from devstral_fleet.report.summary import summary
+from devstral_fleet.report.model import HostReport, RunReport
+from devstral_fleet.report.summary import COLUMNS, fleet, summary
 from devstral_fleet.report.write import without_secrets
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows.host import Host, opened
 from devstral_fleet.workflows.planning import Ask, Target
 from devstral_fleet.workflows.record import HostRecord
+
+
+class Ended(Protocol):
+    """A host's part of a run: its record, or what its own process has sent of it."""
+
+    @property
+    def code(self) -> ExitCode: ...
+
+    def report(self) -> HostReport: ...
 
 
 class Run:
@@ -33,9 +42,10 @@ class Run:
         self.directory = directory
         self.verb = verb
         self.ask = ask
-        self.records: list[HostRecord] = []
+        self.records: list[Ended] = []
         self.interrupted = False
         self.started = utc_now()
+        console.record_to(directory.path / "events.jsonl")
 
     def __enter__(self) -> Self:
         return self
@@ -46,30 +56,17 @@ class Run:
         self.interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         report = without_secrets(self.report())
         paths = write_all(report, self.directory.path)
-        for host in report.hosts:
+        if len(report.hosts) > 1:
+            many = fleet(report, report_path=str(paths.html))
+            self.console.table(COLUMNS, many.rows)
+            self.console.pairs(many.lines)
+        for host in report.hosts[: len(report.hosts) == 1]:
             self.console.pairs(summary(host, report_path=str(paths.html)).lines)
         self.console.document(report.model_dump(mode="json"))
 
     def on(self, target: Target, step: Callable[[Host], None]) -> bool:
         """Run one step on one host; an expected error is shown and remembered, and the answer is False."""
-        with opened(target, self.console) as host:
-            self.records.append(host.record)
-            try:
-                step(host)
-            except FleetError as error:
-                host.record.fail(error)
-                self.console.error(error)
-            except KeyboardInterrupt as interrupt:
-                behind = interrupt.__cause__ or interrupt.__context__
-                if isinstance(behind, FleetError):  # what had failed before, or on the way back
-                    host.record.fail(behind)
-                    self.console.error(behind)
-                host.record.code = ExitCode.INTERRUPTED
-                raise
-            except Exception:
-                host.record.code = ExitCode.BUG
-                raise
-        return host.record.code == ExitCode.OK
+        return work(target, self.console, step, self.records.append) == ExitCode.OK
 
     @property
     def exit_code(self) -> ExitCode:
@@ -92,6 +89,33 @@ class Run:
             exit_code=int(self.exit_code),
             hosts=tuple(record.report() for record in self.records),
         )
+
+
+def work(
+    target: Target, console: Console, step: Callable[[Host], None], begun: Callable[[HostRecord], None]
+) -> ExitCode:
+    """Run one step on one host; an expected error is shown and remembered in its record, anything else goes on.
+
+    `begun` gets the record before anything is done: it is there however this ends.
+    """
+    with opened(target, console) as host:
+        begun(host.record)
+        try:
+            step(host)
+        except FleetError as error:
+            host.record.fail(error)
+            console.error(error)
+        except KeyboardInterrupt as interrupt:
+            behind = interrupt.__cause__ or interrupt.__context__
+            if isinstance(behind, FleetError):  # what had failed before, or on the way back
+                host.record.fail(behind)
+                console.error(behind)
+            host.record.code = ExitCode.INTERRUPTED
+            raise
+        except Exception:
+            host.record.code = ExitCode.BUG
+            raise
+    return host.record.code
 
 
 def utc_now() -> str:

@@ -131,7 +131,13 @@ class Site:
     def set(self, **keys: Any) -> "Site":
         """Change `fleet_*` keys (None removes one) and write the inventory."""
         self.keys = {name: value for name, value in {**self.keys, **keys}.items() if value is not None}
-        host = {
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": {self.host: self.entry()}}}))
+        return self
+
+    def entry(self) -> dict[str, Any]:
+        """The host's lines of the inventory."""
+        return {
             **self.connection,
             "fleet_accelerator": "cpu",
             "fleet_hardware": "cpu",
@@ -141,9 +147,6 @@ class Site:
             "fleet_port": self.port,
             **{f"fleet_{name}": value for name, value in self.keys.items()},
         }
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": {self.host: host}}}))
-        return self
 
     def change(self, mark: str) -> "Site":
         """Ask for another plan, so that the next deploy starts a new release."""

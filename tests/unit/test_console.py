@@ -3,12 +3,16 @@
 import io
 import json
 import os
+import re
+import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.events import Event
 from devstral_fleet.findings import Finding
 
 TRICKY = ["[bold]not markup[/bold]", "a :key: is no emoji", r"C:\path\[x]", "[1/2] 40%|####", "x" * 300]
@@ -85,6 +89,64 @@ def test_a_table_too_wide_for_the_terminal_is_a_line_a_cell(monkeypatch: pytest.
     console = Console(stdout=out, stderr=out)
     console.table(("host", "endpoint", "lock"), [["gpu01", url, ""]])
     assert out.getvalue().splitlines() == ["host      gpu01", f"endpoint  {url}"]
+
+
+def moving(monkeypatch: pytest.MonkeyPatch) -> tuple[Console, Terminal]:
+    """A console on a terminal that can draw over its lines."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "30")
+    out = Terminal()
+    return Console(stdout=out, stderr=out, clock=lambda: 5.0), out
+
+
+def test_several_hosts_on_a_terminal_are_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, out = moving(monkeypatch)
+    threads = threading.active_count()
+    with console.several(["gpu01", "gpu02"]):
+        console.show(Event(kind="phase", host="gpu01", text="install"))
+        console.refresh()
+        assert threading.active_count() == threads, "a process is forked while the lines move"
+        assert "gpu01  install 0 s" in out.getvalue()
+        assert "gpu02  waiting" in out.getvalue()
+        assert "install ..." not in out.getvalue()
+        console.show(Event(kind="done", host="gpu01", text="install", seconds=12.0))
+        console.show(Event(kind="ended", host="gpu01", text="deployed"))
+        console.show(Event(kind="line", host="gpu02", text="a line stands above those that move"))
+    console.say("after")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert "gpu01  install 12 s · deployed" in plain
+    assert "gpu02  a line stands above those that move\n" in plain
+    assert plain.endswith("after\n")
+
+
+def test_several_hosts_without_a_terminal_are_plain_lines() -> None:
+    screen = Screen()
+    with screen.console.several(["gpu01", "gpu02"]):
+        screen.console.show(Event(kind="phase", host="gpu01", text="install"))
+        screen.console.show(Event(kind="beat", host="gpu02", text="start", detail="loading", seconds=15.0))
+        screen.console.show(Event(kind="done", host="gpu01", text="install", seconds=12.0))
+        screen.console.refresh()
+        screen.console.show(Event(kind="ended", host="gpu01", text="deployed"))
+    assert screen.out.getvalue().splitlines() == [
+        "gpu01  install ...",
+        "gpu02  start still running after 15 s: loading",
+        "gpu01  install done in 12.0 s",
+        "gpu01  deployed",
+    ]
+
+
+def test_events_are_lines_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    screen = Screen()
+    screen.console.record_to(tmp_path / "events.jsonl")
+    screen.console.host("gpu01", "api_key=sesame12345")
+    with screen.console.phase("gpu01", "smoke"):
+        screen.console.result("ok")
+    assert stat.S_IMODE((tmp_path / "events.jsonl").stat().st_mode) == 0o600
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["line", "phase", "result", "done"]
+    assert {line["host"] for line in lines} == {"gpu01"}
+    assert "sesame12345" not in str(lines)
 
 
 def test_without_json_a_document_is_not_printed() -> None:
