@@ -92,8 +92,8 @@ def health_url(plan: DeploymentPlan) -> str:
 def environment(plan: DeploymentPlan) -> dict[str, str]:
     """Return the container's environment: the plan's, and where compiled kernels go.
 
-    On AMD all devices are visible, so the GPUs are chosen by a variable. Where the engine runs as the owner of the
-    host's files, that user may have no entry in the image's /etc/passwd: its home and name are given.
+    On AMD all devices are visible, so the GPUs are chosen by a variable. In a deploy the engine's home is the cache,
+    which it may write to, and its user's name is given: a site's own image may not know the user.
     """
     chosen = {"HIP_VISIBLE_DEVICES": ",".join(map(str, plan.gpus))} if plan.accelerator == "amd" else {}
     person = {"HOME": CACHE, "LOGNAME": "engine"} if has_local_files(plan) else {}

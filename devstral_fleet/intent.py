@@ -46,7 +46,10 @@ class HostIntent(Value):
     sglang_version: str | None = None
     """Another SGLang version than the catalog's for this accelerator and runtime."""
     image: str | None = None
-    """A site's own image for the container runtime, instead of the catalog's; it must be on the host."""
+    """A site's own image for the container runtime, instead of the catalog's.
+
+    Without a registry or a digest in its name it comes from the controller's Docker engine.
+    """
     environment: dict[str, str] = Field(default_factory=dict)
     """Extra environment of engine and benchmark; never a secret."""
     engine_requirements: str | None = None

@@ -1,6 +1,5 @@
 """ansible-playbook: the command as a value, and the one place that runs it."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from devstral_fleet.playbook_events import (
     TaskFinished,
     TaskStarted,
 )
+from devstral_fleet.shell import end_with_the_controller
 
 __all__ = [
     "PlayStarted",
@@ -31,14 +31,11 @@ __all__ = [
     "PlaybookOutcome",
     "TaskFinished",
     "TaskStarted",
-    "end_with_the_controller",
     "run",
 ]
 
 _END_DEADLINE_S = 10.0
 _INTERVAL_S = 0.05
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -148,11 +145,6 @@ def _start(argv: tuple[str, ...], cwd: Path, environment: Mapping[str, str], err
         )
     except FileNotFoundError as error:
         raise DependencyError(f"{argv[0]} is missing", fix="make setup") from error
-
-
-def end_with_the_controller() -> None:
-    """Have the kernel end this process when its parent is killed: it would go on unseen, beside the next deploy."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stream(

@@ -23,6 +23,7 @@ from docker.client import DockerClient, from_env
 from docker.errors import DockerException, ImageNotFound
 
 from devstral_fleet.errors import DependencyError, ImageError
+from devstral_fleet.shell import end_with_the_controller
 
 PROGRAM = "docker-registry"
 START_S = 15.0
@@ -73,20 +74,24 @@ def _registry(data: Path) -> Iterator[int]:
     if program is None:
         raise DependencyError(
             f"{PROGRAM}, which hands images to hosts through SSH, is missing",
-            fix=f"sudo apt-get install {PROGRAM}; or set fleet_registry, and hosts pull from your own",
+            fix=f"sudo apt-get install {PROGRAM}; or name the image with its registry: hosts pull it",
         )
     with tempfile.TemporaryDirectory(prefix="fleet-registry-") as folder:
         port, file, log = _free_port(), Path(folder, "config.yml"), Path(folder, "log")
         file.write_text(yaml.safe_dump(_configuration(data, port)))
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [program, "serve", str(file)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [program, "serve", str(file)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=end_with_the_controller,
             )
         try:
             _wait(process, port, log)
             yield port
         finally:
-            process.terminate()
+            process.kill()  # it has written what it took before it said so
             process.wait()
 
 
@@ -114,8 +119,8 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
 
 def _pushed(reference: str, port: int, show: Show) -> tuple[str, str]:
     """Push the image; return its repository and the digest that the registry gave it."""
-    repository = reference.rpartition(":")[0].split("/", 1)[-1] if "/" in reference else reference.partition(":")[0]
-    target, tag = f"127.0.0.1:{port}/{repository}", reference.rpartition(":")[2]
+    repository, _, tag = reference.partition(":")  # an image with a registry in its name is pulled, and never gets here
+    target, tag = f"127.0.0.1:{port}/{repository}", tag or "latest"
     try:
         client = from_env()
         client.images.get(reference).tag(target, tag)
@@ -126,7 +131,7 @@ def _pushed(reference: str, port: int, show: Show) -> tuple[str, str]:
     except ImageNotFound as error:
         raise ImageError(
             f"{reference} is neither on the host nor in this machine's Docker engine",
-            fix=".venv/bin/invoke build makes the catalog's images; an image of your own: docker pull or docker load",
+            fix="docker pull or docker load it here; or name it with its registry in fleet_image, and hosts pull it",
         ) from error
     except DockerException as error:
         raise ImageError(

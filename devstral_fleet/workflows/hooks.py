@@ -17,6 +17,7 @@ from devstral_fleet.errors import ConfigurationError, FleetError, HookError
 from devstral_fleet.findings import Finding
 from devstral_fleet.redact import redact
 from devstral_fleet.rundir import RunDirectory
+from devstral_fleet.shell import end_with_the_controller
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import inventory_directory
 
@@ -96,7 +97,7 @@ class Hooks:
                     stderr=subprocess.STDOUT,
                     text=True,
                     start_new_session=True,
-                    preexec_fn=playbook.end_with_the_controller,
+                    preexec_fn=end_with_the_controller,
                 )
         except OSError as error:
             return f"cannot be started: {error.strerror}"

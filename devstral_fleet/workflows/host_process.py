@@ -20,8 +20,8 @@ from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError
 from devstral_fleet.events import Event
 from devstral_fleet.model import Value
-from devstral_fleet.playbook import end_with_the_controller
 from devstral_fleet.report.model import ErrorReport, HostReport
+from devstral_fleet.shell import end_with_the_controller
 from devstral_fleet.workflows import interrupts
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_deploy import Turn

@@ -60,8 +60,9 @@ class Run:
             many = fleet(report, report_path=str(paths.html))
             self.console.table(COLUMNS, many.rows)
             self.console.pairs(many.lines)
-        for host in report.hosts[: len(report.hosts) == 1]:
-            self.console.pairs(summary(host, report_path=str(paths.html)).lines)
+        else:
+            for host in report.hosts:
+                self.console.pairs(summary(host, report_path=str(paths.html)).lines)
         self.console.document(report.model_dump(mode="json"))
 
     def on(self, target: Target, step: Callable[[Host], None]) -> bool:
