@@ -95,7 +95,7 @@ def _debootstrap(target: Path) -> None:
     program = shutil.which("mmdebstrap")
     if program is None:
         raise DependencyError(
-            "mmdebstrap, which makes the lab's hosts, is missing", fix="sudo apt-get install mmdebstrap"
+            "mmdebstrap, which makes the lab's hosts, is missing", fix="sudo apt-get install mmdebstrap uidmap"
         )
     hooks = [f"--customize-hook={hook}" for hook in HOOKS]
     words = [program, "--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks, SUITE, str(target)]
@@ -105,6 +105,7 @@ def _debootstrap(target: Path) -> None:
         target.unlink(missing_ok=True)
         raise DependencyError(
             f"mmdebstrap could not make the lab's Debian root (it ended with {made.returncode})",
-            fix="it needs root, a Debian mirror and its keys: sudo apt-get install debian-archive-keyring",
+            fix="it needs a Debian mirror and its keys, and uidmap where you are not root: "
+            "sudo apt-get install debian-archive-keyring uidmap",
             evidence=made.stderr.strip().splitlines()[-EVIDENCE_LINES:],
         )

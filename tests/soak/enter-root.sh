@@ -15,6 +15,9 @@ mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/s
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t sysfs -o ro sysfs "$root/sys"
+mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
+mkdir -p "$work/docker" "$root/var/lib/docker"  # an engine can't keep its layers on the overlay
+mount --bind "$work/docker" "$root/var/lib/docker"
 for folder in "$@"; do
     mkdir -p "$root$folder"
     mount --bind -o ro "$folder" "$root$folder"

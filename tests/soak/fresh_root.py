@@ -125,7 +125,9 @@ def prove(suite: str) -> int:
         write_sources(work / "srv")
         enter = ["bash", str(HERE / "enter-root.sh"), str(root), str(work), f"in-{suite}.sh"]
         with network() as name:
-            namespaces = ["ip", "netns", "exec", name, "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+            # Not `ip netns exec`: it hides /sys/fs/cgroup, which a Docker engine needs.
+            network_of = ["nsenter", f"--net=/run/netns/{name}"]
+            namespaces = [*network_of, "unshare", "--mount", "--pid", "--fork", "--kill-child"]
             argv = [*namespaces, *enter, *map(str, folders(configuration))]
             return subprocess.run(argv, stdin=subprocess.DEVNULL).returncode
     finally:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs in a fresh Debian 12 root with the README's five packages: an ordinary user goes from a clone to an answering
-# endpoint with `make demo`, does it again, and stops it. Then root installs what the tests ask for, and the user runs
-# them all.
+# endpoint with `make demo`, does it again, and stops it. Then root installs what the tests ask for, starts a Docker
+# engine and lets the user in, and the user runs them all.
 set -euo pipefail
 
 as_person=(setpriv --reuid=person --regid=person --init-groups env HOME=/home/person USER=person bash -euo pipefail)
@@ -39,6 +39,10 @@ PERSON
 apt-get -qq update
 git -c safe.directory='*' clone --quiet /srv/fleet.bundle /srv/fleet
 /srv/fleet/tests/setup-machine.sh
+usermod --append --groups docker person
+# As in tests/support/docker_engine.py: no packet filter. It ends with the root's other processes.
+dockerd --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false >/var/log/dockerd 2>&1 &
+timeout 60 sh -c 'until docker version >/dev/null 2>&1; do sleep 1; done' || { tail /var/log/dockerd >&2; exit 1; }
 
 exec "${as_person[@]}" <<'PERSON'
 cd ~/fleet
