@@ -104,3 +104,7 @@ class HostLayout:
 
     def release(self, release_id: str) -> PurePosixPath:
         return self.releases / release_id
+
+    def converged(self, release_id: str) -> PurePosixPath:
+        """Record of what a deploy of that release left on the host."""
+        return self.release(release_id) / "converged.json"

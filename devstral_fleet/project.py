@@ -1,5 +1,6 @@
 """Where the project's own files lie on the controller: a checkout is the installation."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,6 +9,15 @@ PLAYBOOKS = ROOT / "playbooks"
 REQUIREMENTS = ROOT / "requirements"
 CACHE = ROOT / ".cache"
 SHIMS = PLAYBOOKS / "roles" / "engine_environment" / "files" / "shims"
+
+
+def playbooks_digest() -> str:
+    """SHA-256 of the names and contents of all files below playbooks/."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in PLAYBOOKS.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        found.update(f"{path.relative_to(PLAYBOOKS)}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def runs() -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from devstral_fleet import container, launch_start
+from devstral_fleet import container, converged, launch_start
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice
 from devstral_fleet.releases import KEPT_RELEASES
@@ -33,6 +33,7 @@ class _Context:
     python: str
     guarded: bool
     image_source: str
+    playbooks_digest: str
     audit: Mapping[str, object]
 
 
@@ -53,6 +54,7 @@ def role_variables(
     python: str = "python3",
     guarded: bool = True,
     image_source: str = "",
+    playbooks_digest: str = "",
     audit: Mapping[str, object] | None = None,
 ) -> RoleVariables:
     """Return {role: its variables} for one host: engine_environment on the native runtime, image on the other.
@@ -67,6 +69,7 @@ def role_variables(
         python: interpreter on the host (`HostIntent.python`).
         guarded: whether a guard watches over the switch; a rollback arms none.
         image_source: what the host's Docker pulls to get the plan's image, '' where the image's own name does.
+        playbooks_digest: digest of the playbooks' files: a host that other ones left is not converged.
         audit: line for the host's audit log, None for none.
     """
     context = _Context(
@@ -79,9 +82,11 @@ def role_variables(
         python=python,
         guarded=guarded,
         image_source=image_source,
+        playbooks_digest=playbooks_digest,
         audit=audit or {},
     )
-    return {**_runtime(plan, context), **_roles(plan, context)}
+    roles = {**_runtime(plan, context), **_roles(plan, context)}
+    return {**roles, "converged": _converged(plan, context, roles)}
 
 
 def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
@@ -169,6 +174,17 @@ def _release(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dic
             "model": plan.model,
             "plan": plan.model_dump(mode="json"),
         },
+    }
+
+
+def _converged(plan: DeploymentPlan, context: _Context, roles: RoleVariables) -> dict[str, object]:
+    layout = HostLayout.of(plan.home)
+    by_systemd = context.service_manager == "systemd"
+    return {
+        "python": context.python,
+        "file": str(layout.converged(context.release_id)),
+        "inputs": converged.inputs_digest(roles, context.playbooks_digest),
+        "paths": converged.paths(plan, context.release_id, by_systemd=by_systemd),
     }
 
 

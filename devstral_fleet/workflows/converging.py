@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import playbook, rolevars
+from devstral_fleet import playbook, project, rolevars
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.playbook import PlaybookCommand, PlaybookEvent, PlaybookOutcome, TaskFinished, TaskStarted
+from devstral_fleet.probes import converged as converged_probe
 from devstral_fleet.probes import host as host_probe
 from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
@@ -20,6 +21,8 @@ from devstral_fleet.workflows.planning import Target, requirements_path
 from devstral_fleet.workflows.running import utc_now
 
 Audit = dict[str, object]
+UNCHANGED = PlaybookOutcome("deploy.yml", 0, {}, ())
+"""Of a deploy that found nothing to do."""
 
 
 @dataclass
@@ -31,11 +34,19 @@ class Converging:
     inventory: Path
 
     def deploy(self, release_id: str, return_to: str) -> PlaybookOutcome:
-        """Install what is missing, write the release, arm the guard, serve it."""
-        with self.host.record.phase("install"), bringing.image_source(self.host) as source:
-            return self._play(
-                "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
-            )
+        """Install what is missing, write the release, arm the guard, serve it.
+
+        Where nothing differs from what the last deploy left, no playbook runs.
+        """
+        with self.host.record.phase("install"):
+            differences = self._differences(release_id)
+            if not differences:
+                self.host.record.console.host(self.host.name, "as the last deploy left it: no playbook has to run")
+                return UNCHANGED
+            with bringing.image_source(self.host) as source:
+                return self._play(
+                    "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
+                )
 
     def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
         """Show what a playbook would change; nothing is changed."""
@@ -95,19 +106,8 @@ class Converging:
         audit: Audit | None = None,
     ) -> PlaybookOutcome:
         """Write the run's inventory for this playbook, run it, remember its tasks; raise what failed."""
-        environment = plan.engine_environment
-        variables = rolevars.role_variables(
-            plan,
-            release_id=release_id,
-            previous_id=return_to,
-            run_id=self.directory.id,
-            service_manager=self._service_manager(),
-            requirements_path=str(requirements_path(environment.requirements)) if environment else "",
-            supervisor_version=catalogs.load().runtimes.supervisor,
-            python=self.host.target.intent.python,
-            guarded=guarded,
-            image_source=image_source,
-            audit=audit,
+        variables = self._variables(
+            plan, release_id, return_to=return_to, guarded=guarded, image_source=image_source, audit=audit
         )
         folder = f"inventory/{self.host.name}/{name.removesuffix('.yml')}"  # several hosts write theirs at once
         for file, text in rolevars.inventory_files({self.host.name: variables}).items():
@@ -120,9 +120,48 @@ class Converging:
         outcome.raise_for_failure()
         return outcome
 
+    def _variables(
+        self,
+        plan: DeploymentPlan,
+        release_id: str,
+        *,
+        return_to: str = "",
+        guarded: bool = False,
+        image_source: str = "",
+        audit: Audit | None = None,
+    ) -> rolevars.RoleVariables:
+        environment = plan.engine_environment
+        return rolevars.role_variables(
+            plan,
+            release_id=release_id,
+            run_id=self.directory.id,
+            service_manager=self._service_manager(),
+            requirements_path=str(requirements_path(environment.requirements)) if environment else "",
+            supervisor_version=catalogs.load().runtimes.supervisor,
+            python=self.host.target.intent.python,
+            playbooks_digest=project.playbooks_digest(),
+            previous_id=return_to,
+            guarded=guarded,
+            image_source=image_source,
+            audit=audit,
+        )
+
+    def _differences(self, release_id: str) -> tuple[str, ...]:
+        """Return what differs from what the last deploy of the release left; () where nothing is to do."""
+        service, image = self.host.service(), self.host.plan.image
+        if service.state != "running":
+            return (f"the engine is {service.state}",)
+        if image is not None and not self.host.docker().image_id:
+            return (f"{image.reference} is not there",)
+        role = self._variables(self.host.plan, release_id)["converged"]
+        file, inputs = str(role["file"]), str(role["inputs"])
+        return converged_probe.read(self.host.shell, self.host.target.intent.python, file, inputs, service.pid)
+
     def _service_manager(self) -> rolevars.ServiceManager:
         intent: HostIntent = self.host.target.intent
-        facts = host_probe.read(self.host.shell, self.host.layout, python=intent.python)
+        facts = self.host.record.known.get("facts") or host_probe.read(
+            self.host.shell, self.host.layout, python=intent.python
+        )
         return rolevars.manager_for(facts.process_1, facts.user, become=intent.connection.become)
 
     def _show(self, event: PlaybookEvent) -> None:

@@ -1,5 +1,6 @@
 """deploy.yml on this machine: from nothing to a served release, and again without a change."""
 
+import json
 import os
 import signal
 import stat
@@ -14,7 +15,7 @@ def test_check_on_a_fresh_host_tells_what_would_change_and_changes_nothing(bare:
     outcome.raise_for_failure()
     assert not bare.home.exists()
     changed = {task.role for task in outcome.tasks if task.state == "changed"}
-    assert changed == {"host_layout", "engine_environment", "model_files", "release", "service"}
+    assert changed == {"host_layout", "engine_environment", "model_files", "release", "service", "converged"}
 
 
 def test_a_fresh_host_serves_and_a_second_deploy_changes_nothing(bare: Host) -> None:
@@ -26,6 +27,25 @@ def test_a_fresh_host_serves_and_a_second_deploy_changes_nothing(bare: Host) -> 
     assert second.changed == 0
     assert bare.pid("sglang.launch_server") == engine
     assert bare.link("serving") == FIRST
+
+
+def test_the_record_holds_every_path_that_the_playbook_made(bare: Host) -> None:
+    before = set(bare.home.parent.rglob("*"))
+    bare.deploy()
+    recorded = json.loads((bare.home / "releases" / FIRST / "converged.json").read_text())["paths"]
+    assert None not in recorded.values()
+    trees = (
+        "environments",
+        "models",
+        "log",
+        "supervisor",
+        "cache",
+    )  # a marker vouches for each, or the engine writes there
+    made = {
+        path for path in bare.home.rglob("*") if path not in before and path.parts[len(bare.home.parts)] not in trees
+    }
+    unrecorded = {str(path.relative_to(bare.home)) for path in made if str(path) not in recorded}
+    assert unrecorded == {f"releases/{FIRST}/converged.json"}
 
 
 def test_the_key_is_made_once_and_shows_nowhere(host: Host) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.fleet import Site
 
 KEPT = ("lock", "audit.jsonl", "releases", "serving", "current", "previous", "secrets", "environments", "models")
@@ -42,6 +44,28 @@ def test_check_of_an_unchanged_host_finds_nothing_to_change(proven: Site) -> Non
 
     assert ended.exit_code == 0, ended.text
     assert "0 tasks would change something" in ended.stdout
+
+
+def test_an_unchanged_host_needs_no_playbook(proven: Site) -> None:
+    ended = proven.invoke("deploy", "--no-bench")
+
+    assert ended.exit_code == 0, ended.text
+    assert "no playbook has to run" in ended.text
+    assert proven.report()["hosts"][0]["outcome"] == "unchanged"
+    assert not list(proven.runs.glob(f"{proven.report()['run']}/local-*.jsonl"))
+
+
+@pytest.mark.parametrize("path", ["releases/{current}/start", "supervisor/supervisord.conf", "secrets/auth.header"])
+def test_what_was_changed_on_the_host_is_mended(proven: Site, path: str) -> None:
+    file = proven.home / path.format(current=proven.link("current"))
+    was = file.read_text()
+    file.write_text(was + "# changed by hand\n")
+
+    ended = proven.invoke("deploy", "--no-bench")
+
+    assert ended.exit_code == 0, ended.text
+    assert file.read_text() == was
+    assert "no playbook has to run" in proven.invoke("deploy", "--no-bench").text
 
 
 def test_check_on_a_host_where_nothing_was_deployed_makes_nothing(proven: Site, tmp_path: Path) -> None:
