@@ -9,6 +9,13 @@ INTERVAL_S = 0.5
 CRASHES_TO_GIVE_UP = 2
 """A first restart may be the one we asked for, seen late; a second one is a loop."""
 
+REMEDIES = {
+    "not enough memory": "nothing is left for the KV pool: raise fleet_mem_fraction_static, or plan more GPUs",
+    "out of memory": "lower fleet_context_length or fleet_mem_fraction_static, or free what else holds the memory",
+    "can't allocate memory": "lower fleet_max_total_tokens or fleet_context_length, or free what else holds the memory",
+}
+"""Words of a log, in lower case, and what to do about them. Sources: SGLang, torch on a GPU, torch on a CPU."""
+
 OnState = Callable[[ServiceFacts, EngineFacts], None]
 
 
@@ -78,11 +85,13 @@ class _Watch:
 def _failed(
     what: str, service: ServiceFacts, engine: EngineFacts, log_lines: Sequence[str], host: str
 ) -> VerificationError:
+    said = "\n".join(log_lines).lower()
+    remedy = next((f"{then}; " for words, then in REMEDIES.items() if words in said), "")
     answer = f"/health answers {engine.health_status}" if engine.health_status else "nothing answers on its port"
     process = f", pid {service.pid}" if service.pid else ""
     return VerificationError(
         f"{f'{host}: ' if host else ''}{what}; last seen: service {service.state}{process}, {answer}",
-        fix=f"read the log lines below; all of them: .venv/bin/invoke logs --host {host or 'HOST'}",
+        fix=f"{remedy}read the log lines below; all of them: .venv/bin/invoke logs --host {host or 'HOST'}",
         evidence=(f"{service.manager}: {service.detail}", *log_lines),
         host=host,
     )

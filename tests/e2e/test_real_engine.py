@@ -5,6 +5,7 @@ import os
 import signal
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,16 +84,25 @@ def test_crashed_engine_is_started_again(served: Site) -> None:
     until(lambda: served.invoke("status", "--json").document[0]["state"] == "serving", 120, "it serves again")
 
 
-def test_engine_that_refuses_its_plan_gives_way(served: Site) -> None:
+@pytest.mark.parametrize(
+    ("keys", "fix"),
+    [
+        ({"environment": {"SGLANG_USE_CPU_ENGINE": "0"}}, "read the log lines"),
+        ({"max_total_tokens": 20_000_000_000}, "lower fleet_max_total_tokens"),
+    ],
+    ids=["refuses its plan", "out of memory"],
+)
+def test_engine_that_dies_at_its_start_gives_way(served: Site, keys: dict[str, Any], fix: str) -> None:
     serving = served.link("serving")
-    served.set(environment={"SGLANG_USE_CPU_ENGINE": "0"})
+    served.set(**keys)
 
     ended = served.invoke("deploy", "--no-bench")
 
     assert ended.exit_code == 5, ended.text
     assert any(line.startswith("  | ") for line in ended.stderr.splitlines())
+    assert f"fix: {fix}" in ended.stderr
     assert served.link("serving") == served.link("current") == serving
-    served.set(environment=None)
+    served.set(**dict.fromkeys(keys))
     assert served.invoke("verify").exit_code == 0
 
 

@@ -28,9 +28,39 @@ class HostContainer(LabHost):
 
     def drop_connections(self) -> None:
         """Kill every SSH session, as a broken network would."""
-        self._aside("pkill", "-KILL", "-f", f"^sshd: {image.USER}")
+        self.aside("pkill", "-KILL", "-f", f"^sshd: {image.USER}")
 
-    def _aside(self, *words: str) -> None:
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Have no network for the context, as with a pulled cable: nobody is told."""
+        self.aside("ip", "link", "set", "eth0", "down")
+        try:
+            yield
+        finally:
+            self.aside("ip", "link", "set", "eth0", "up")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stand still for the context, as a host that swaps or a virtual machine that is moved."""
+        self.container.pause()
+        try:
+            yield
+        finally:
+            self.container.unpause()
+
+    @contextmanager
+    def without_sessions(self) -> Iterator[None]:
+        """Lose every SSH session once; new ones are let in."""
+        self.drop_connections()
+        yield
+
+    @contextmanager
+    def without_engine(self) -> Iterator[None]:
+        """Lose the Docker engine once; systemd starts it again."""
+        self.aside("pkill", "-KILL", "dockerd")
+        yield
+
+    def aside(self, *words: str) -> None:
         """Run a command by the Docker engine, where ssh is the subject. Its output may be lost and is not used."""
         status, _ = self.container.exec_run(list(words))
         assert status == 0, f"{self.name}: {words} ended with {status}"
@@ -65,7 +95,7 @@ class HostContainer(LabHost):
         """Give the host another key, as a reinstalled one has; known_hosts keeps the old one."""
         keys.make_key(self.folder / keys.HOST)
         self.put(keys.host_key_files(self.folder))
-        self._aside("systemctl", "restart", "ssh")
+        self.aside("systemctl", "restart", "ssh")
 
     def trust(self) -> None:
         """Write known_hosts anew, with the key that the host has now."""

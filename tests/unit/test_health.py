@@ -66,3 +66,22 @@ def test_wait(case: dict[str, Any]) -> None:
     assert caught.value.evidence[-2:] == LOG
     assert "last seen: service" in caught.value.message
     assert clock.now_s <= case.get("deadline_s", 60) + 0.01
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", "lower fleet_context_length"),
+        (
+            "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.",
+            "nothing is left for the KV pool",
+        ),
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.", "lower fleet_max_total_tokens"),
+        ("ValueError: no", "read the log lines below"),
+    ],
+)
+def test_a_log_that_names_memory_has_its_fix(line: str, remedy: str) -> None:
+    clock, states = Clock(), _states([["failed", 0, 0]])
+    with pytest.raises(VerificationError) as raised:
+        health.wait(lambda: next(states), deadline_s=1, clock=clock, sleep=clock.sleep, log_tail=lambda: (line,))
+    assert raised.value.fix.startswith(remedy)
