@@ -6,9 +6,11 @@ The engine is the replay engine in a container. `make test` takes one moment of 
 import re
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -37,6 +39,8 @@ MOMENTS = [
     *(("without_engine", phase) for phase in ("install", "start", "bench")),
 ]
 IN_EVERY_RUN = ("cut_off", "start")
+KILLS = 20
+"""Random moments at which the controller is killed; one of them in every run."""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,35 @@ def test_a_host_that_fails_in_a_deploy_serves_what_was_proven(
     converged = succeeded(served.invoke("deploy", "--no-bench"))
     assert proven(container_host), converged.text
     assert succeeded(served.invoke("lock.status", "--json")).document == {"gpu01": None}
+
+
+@pytest.fixture(scope="module")
+def takes_s(container_site: Site, first: Ended) -> float:
+    """How long a deploy of a new release takes when nobody kills it."""
+    assert first.exit_code == 0
+    began = time.monotonic()
+    succeeded(container_site.change("undisturbed").invoke("deploy"))
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(number, marks=pytest.mark.soak if number else []) for number in range(KILLS)],
+)
+def test_a_controller_killed_at_a_random_moment_leaves_what_was_proven(
+    served: Site, container_host: HostContainer, takes_s: float, kill_seed: int, number: int
+) -> None:
+    moment_s = Random(f"{kill_seed}-host-{number}").uniform(0.0, takes_s)  # noqa: S311 - a test's moment
+    running = served.change(f"kill {kill_seed} {number}").start("deploy")
+    with suppress(subprocess.TimeoutExpired):
+        running.process.wait(moment_s)
+    running.kill()
+    said = f"seed {kill_seed}, killed after {moment_s:.2f} s of {takes_s:.2f}:\n{running.end().text}"
+
+    until(lambda: proven(container_host), BACK_S, f"a proven release serves; {said}")
+    succeeded(served.invoke("deploy", "--no-bench"))
+    assert proven(container_host), said
+    assert succeeded(served.invoke("lock.status", "--json")).document == {"gpu01": None}, said
 
 
 def proven(host: HostContainer) -> bool:
