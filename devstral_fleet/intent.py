@@ -50,10 +50,18 @@ class HostIntent(Value):
 
     Without a registry or a digest in its name it comes from the controller's Docker engine.
     """
+    image_build: bool = False
+    """Whether the container runtime runs an image of ours, built from the catalog's, in place of the catalog's."""
+    image_base: str | None = None
+    """What our image is built from, instead of the catalog's."""
+    ca_bundle: str | None = None
+    """Path on the controller of certificates (PEM) that our image trusts, in its build and when it runs."""
+    apt_mirror: str | None = None
+    """Address of the Debian or Ubuntu mirror that the build of our image asks."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Extra environment of engine and benchmark; never a secret."""
     engine_requirements: str | None = None
-    """Path on the controller of a site's own locked requirements for the native engine environment."""
+    """Path on the controller of a site's own locked requirements of the engine: native, or in our image for a CPU."""
     python: str = "python3"
     """Interpreter on the host that makes the native engine environment."""
     health_deadline_s: int | None = Field(default=None, ge=1)

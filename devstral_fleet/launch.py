@@ -14,7 +14,8 @@ from devstral_fleet.intent import Connection, HostIntent
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.problems import requirements_file
-from devstral_fleet.resolve import Sources, Style, resolve
+from devstral_fleet.resolve import Style, resolve
+from devstral_fleet.sources import Sources
 from devstral_fleet.words import lines
 
 MODULE = ("python", "-m", "sglang.launch_server")

@@ -48,7 +48,10 @@ def _precision(plan: DeploymentPlan, demand: Demand) -> list[str]:
 
 def _pins(plan: DeploymentPlan) -> list[str]:
     found = []
-    if plan.image and not plan.image.digest:
+    if plan.image and plan.image.built:
+        pinned = "@" in plan.image.base
+        found += [] if pinned else [f"Base image {plan.image.base} is not pinned by digest."]
+    elif plan.image and not plan.image.digest:
         found.append(f"Image {plan.image.reference} is not pinned by digest; that the tag exists was not checked.")
     if plan.files.source == "hub" and not plan.files.revision:
         found.append(f"No revision of {plan.repository} is pinned.")

@@ -40,10 +40,13 @@ class ImageChoice(Value):
 
     name: str
     base: str
+    """What it is built from: its publisher's base, or what `invoke build` makes it from."""
     reference: str
     digest: str | None
     pulled: bool = True
     """Whether hosts pull it by this name; else it comes from the controller, through SSH."""
+    built: bool = False
+    """Whether it is one of ours, which `invoke build` makes."""
 
 
 class ModelFiles(Value):

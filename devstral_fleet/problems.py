@@ -1,28 +1,27 @@
 """What stands against a host's plan before any arithmetic: unknown names, pairs that do not go together, addresses."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.redact import is_secret_name
+from devstral_fleet.sources import Sources
 
+IMAGE_KEYS = ("image", "image_build", "image_base", "ca_bundle", "apt_mirror")
+"""Keys that only the container runtime has."""
 OMP_BIND = "SGLANG_CPU_OMP_THREADS_BIND"
 
 
-def problems(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, bytes]) -> list[str]:
-    """Return every such problem of a host, each a sentence with its fix.
-
-    Args:
-        requirements: content of the requirements files that could be read, by name.
-    """
+def problems(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str]:
+    """Return every such problem of a host, each a sentence with its fix."""
     return [
         *_names(intent, catalog),
         *_pairs(intent, catalog),
         *_address(intent),
         *_environment(intent),
-        *_runtime(intent, catalog, requirements),
+        *_runtime(intent, catalog, sources),
         *(_cpu(intent) if intent.accelerator == "cpu" else ()),
     ]
 
@@ -58,6 +57,20 @@ def requirements_file(intent: HostIntent, catalog: Catalog) -> str:
     """Return the name of the file that pins a native host's environment, '' where there is none."""
     native = catalog.native(intent.accelerator)
     return intent.engine_requirements or (native.requirements if native else "")
+
+
+def is_built(intent: HostIntent, catalog: Catalog) -> bool:
+    """Tell whether the host runs an image of ours: asked for, or there is no other for it."""
+    gpu = catalog.gpus.get(intent.hardware)
+    if intent.runtime == "native" or intent.image or gpu is None or not gpu.images:
+        return False
+    carries = all(catalog.image(name).carries_engine for name in gpu.images)
+    return intent.image_build or bool(intent.image_base) or not carries
+
+
+def needs_requirements(intent: HostIntent, catalog: Catalog) -> bool:
+    """Tell whether the host's engine is installed from requirements: natively, or in an image that has none yet."""
+    return intent.runtime == "native" or (intent.accelerator == "cpu" and is_built(intent, catalog))
 
 
 def _names(intent: HostIntent, catalog: Catalog) -> list[str]:
@@ -110,24 +123,39 @@ def _environment(intent: HostIntent) -> list[str]:
     ]
 
 
-def _runtime(intent: HostIntent, catalog: Catalog, requirements: Mapping[str, bytes]) -> list[str]:
-    native = catalog.native(intent.accelerator)
-    locked = catalog.runtimes.sglang[intent.accelerator]
+def _runtime(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str]:
     if intent.runtime == "container":
-        gpu = catalog.gpus.get(intent.hardware)
-        none = gpu is not None and not gpu.images and not intent.image
-        return [f"there is no image for {intent.hardware}; name one with fleet_image"] if none else []
-    if intent.image:
-        return ["fleet_image is for fleet_runtime: container; set that, or take it out"]
+        return _container(intent, catalog, sources)
+    keys = [name for name in IMAGE_KEYS if getattr(intent, name)]
+    if keys:
+        return [f"fleet_{keys[0]} is for fleet_runtime: container; set that, or take it out"]
     if not requirements_file(intent, catalog):
         return [
             f"the catalog has no native environment for {intent.accelerator};"
             " set fleet_runtime: container, or give your own fleet_engine_requirements"
         ]
+    return _requirements(intent, catalog, sources)
+
+
+def _container(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str]:
+    gpu = catalog.gpus.get(intent.hardware)
+    if intent.image and (intent.image_build or intent.image_base):
+        return ["fleet_image is run as it is; take it out, or take out fleet_image_build and fleet_image_base"]
+    if gpu is not None and not gpu.images and not intent.image:
+        return [f"there is no image for {intent.hardware}; name one with fleet_image"]
+    if intent.ca_bundle and not is_built(intent, catalog):
+        return ["fleet_ca_bundle goes into an image of ours; set fleet_image_build: true"]
+    if intent.ca_bundle and intent.ca_bundle not in sources.trust:
+        return [f"fleet_ca_bundle '{intent.ca_bundle}' cannot be read; correct its path"]
+    return _requirements(intent, catalog, sources) if needs_requirements(intent, catalog) else []
+
+
+def _requirements(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str]:
+    native, locked = catalog.native(intent.accelerator), catalog.runtimes.sglang[intent.accelerator]
     if native and not intent.engine_requirements and intent.sglang_version not in (None, locked):
-        return [f"the native environment is locked to SGLang {locked}; give fleet_engine_requirements for another"]
+        return [f"the engine's packages are locked to SGLang {locked}; give fleet_engine_requirements for another"]
     name = requirements_file(intent, catalog)
-    return [] if name in requirements else [f"requirements file '{name}' cannot be read; correct its path"]
+    return [] if name in sources.requirements else [f"requirements file '{name}' cannot be read; correct its path"]
 
 
 def _cpu(intent: HostIntent) -> list[str]:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from devstral_fleet import image_choice
 from devstral_fleet.arguments import Launch, arguments, environment, unknown_flags
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.schema import Image, Model, NativeEnvironment
@@ -13,28 +14,14 @@ from devstral_fleet.fit import Demand, Fit, fit, fit_cpu
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.notes import notes
-from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice, ModelFiles
-from devstral_fleet.problems import computable, problems, requirements_file, shared
+from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
+from devstral_fleet.problems import computable, needs_requirements, problems, requirements_file, shared
+from devstral_fleet.sources import Sources
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 FIX = "correct the inventory, or the options that replace its keys"
 ENVIRONMENT_DIGITS = 16
 RECIPE_DIGITS = 8
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What plans need of files and hosts that nothing here reads.
-
-    Attributes:
-        requirements: content of each file that `requirements_files` names; a missing one is a problem of its host.
-        shims: content of the files that are laid into the engine environment, joined.
-        drivers: driver version of each host that was looked at; it decides between images.
-    """
-
-    requirements: Mapping[str, bytes] = field(default_factory=dict)
-    shims: bytes = b""
-    drivers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,8 +44,8 @@ def environment_digest(requirements: bytes, torch: str, python: str, shims: byte
 
 
 def requirements_files(intents: Iterable[HostIntent], catalog: Catalog) -> tuple[str, ...]:
-    """Return the requirements files that native hosts are made from: the catalog's names, and sites' own paths."""
-    names = {requirements_file(intent, catalog) for intent in intents if intent.runtime == "native"}
+    """Return the files that engines are installed from: the catalog's names, and sites' own paths."""
+    names = {requirements_file(intent, catalog) for intent in intents if needs_requirements(intent, catalog)}
     return tuple(sorted(names - {""}))
 
 
@@ -86,7 +73,7 @@ def resolve(intent: HostIntent, catalog: Catalog, sources: Sources, style: Style
     Raises:
         PlanError: with every problem of this host.
     """
-    found = problems(intent, catalog, sources.requirements)
+    found = problems(intent, catalog, sources)
     if computable(intent, catalog):
         try:
             demand = _demand(intent, catalog)
@@ -103,7 +90,7 @@ def _plan(
 ) -> DeploymentPlan:
     """Put the plan together; every name is known to exist."""
     model, gpu, version = demand.model, demand.gpu, demand.engine.version
-    image = _image(intent, catalog, sources.drivers.get(intent.name, ""))
+    image = image_choice.catalog_image(intent, catalog, sources.drivers.get(intent.name, ""))
     files = _files(model)
     plan = DeploymentPlan(
         host=intent.name,
@@ -116,8 +103,8 @@ def _plan(
         runtime=intent.runtime,
         sglang_version=version,
         transformers_minimum=catalog.runtimes.transformers_minimum,
-        driver_minimum=_driver_minimum(intent, catalog, image),
-        image=_own_image(intent) or (_choice(image, version) if image else None),
+        driver_minimum=image_choice.driver_minimum(intent, catalog, image),
+        image=image_choice.choice(intent, catalog, sources, image, version),
         engine_environment=_engine_environment(intent, catalog, sources),
         files=files,
         tp=chosen.tp,
@@ -160,46 +147,6 @@ def _fit(demand: Demand, intent: HostIntent, catalog: Catalog) -> Fit:
         native = catalog.native("cpu")
         return fit_cpu(demand, native.max_total_tokens if native else demand.model.maximum_context_length)
     return fit(demand, tuple(catalog.models.values()))
-
-
-def _image(intent: HostIntent, catalog: Catalog, driver: str) -> Image | None:
-    """Return the preferred image whose driver floor the host meets; the preferred one where nothing is known.
-
-    None on the native runtime, and where a site's own image replaces one that the catalog does not have.
-    """
-    images = [catalog.image(name) for name in catalog.gpu(intent.hardware).images]
-    if intent.runtime == "native" or not images:
-        return None
-    able = [image for image in images if not driver or _release(driver) >= _release(image.driver_minimum)]
-    return (able or images)[0]
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Return a version's leading numbers, to compare: '580.65.06' is (580, 65, 6)."""
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def _choice(image: Image, version: str) -> ImageChoice:
-    reference, digest = f"{image.repository}:{image.tag.format(sglang=version)}", image.digests.get(version)
-    pinned = f"{reference}@{digest}" if digest else reference
-    return ImageChoice(name=image.name, base=image.base, reference=pinned, digest=digest)
-
-
-def _own_image(intent: HostIntent) -> ImageChoice | None:
-    """Return the site's own image, where the inventory names one and a container runs it."""
-    if not intent.image or intent.runtime == "native":
-        return None
-    digest = intent.image.partition("@")[2] or None
-    first, slash, _ = intent.image.partition("/")
-    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    pulled = digest is not None or has_registry
-    return ImageChoice(name="site", base="", reference=intent.image, digest=digest, pulled=pulled)
-
-
-def _driver_minimum(intent: HostIntent, catalog: Catalog, image: Image | None) -> str:
-    names = catalog.gpu(intent.hardware).images
-    source = image or (catalog.image(names[0]) if names else None)
-    return source.driver_minimum if source else ""
 
 
 def _native(intent: HostIntent, catalog: Catalog) -> NativeEnvironment | None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from devstral_fleet import container, converged, launch_start
+from devstral_fleet.image_site import BuildSite
+from devstral_fleet.image_spec import ImageSpec
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice
 from devstral_fleet.releases import KEPT_RELEASES
@@ -89,7 +91,32 @@ def role_variables(
     return {**roles, "converged": _converged(plan, context, roles)}
 
 
-def inventory_files(hosts: Mapping[str, RoleVariables]) -> dict[str, str]:
+def image_build(
+    spec: ImageSpec, site: BuildSite, *, context: str, copied_to: str, log: str, python: str
+) -> RoleVariables:
+    """Return the variables of the role that builds an image.
+
+    Args:
+        context: tar of the build on this machine. copied_to: where it goes on a host that builds, '' where this does.
+        log: file on the machine that builds, '' for none. python: interpreter there.
+    """
+    values = {name: f"{{{{ lookup('ansible.builtin.env', '{name}') }}}}" for name in site.proxies if copied_to}
+    mirror = {"APT_MIRROR": site.apt_mirror} if site.apt_mirror else {}
+    variables: dict[str, object] = {
+        "python": python,
+        "reference": spec.reference,
+        "context": context,
+        "copied_to": copied_to,
+        "arguments": {**spec.arguments(), **mirror},
+        "labels": spec.labels(),
+        "proxies": list(site.proxies),
+        "environment": values,
+        "log": log,
+    }
+    return {"image_build": variables}
+
+
+def inventory_files(hosts: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     """Return {file name: text} of the second inventory: the planned hosts and one file of variables for each."""
     names: dict[str, dict[str, object]] = {name: {} for name in hosts}
     inventory = {"all": {"children": {GROUP: {"hosts": names}}}}

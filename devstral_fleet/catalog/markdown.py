@@ -76,13 +76,14 @@ def _gpus(gpus: Iterable[Gpu]) -> str:
 
 def _images(catalog: Catalog) -> str:
     return _table(
-        ("name", "reference", "pinned", "driver at least", "disk GiB"),
+        ("name", "reference", "built by", "runs as it is", "driver at least", "disk GiB"),
         [
             (
                 f"`{image.name}`",
-                f"`{image.repository}:{image.tag.format(sglang=catalog.runtimes.sglang[image.accelerator])}`",
-                image.digests.get(catalog.runtimes.sglang[image.accelerator], "no"),
-                image.driver_minimum,
+                f"`{image.reference(catalog.runtimes.sglang[image.accelerator])}`",
+                f"`docker/{image.recipe}`",
+                "yes" if image.carries_engine else "no",
+                image.driver_minimum or "-",
                 f"{image.disk_gib:g}",
             )
             for image in catalog.images.values()

@@ -89,16 +89,24 @@ class Gpu(Value):
 
 
 class Image(Value):
-    """A published container image that carries SGLang; `tag` holds `{sglang}` where the version goes."""
+    """A container image of a registry; `tag` holds `{sglang}` where the version goes."""
 
     name: str
     accelerator: Accelerator
+    recipe: Literal["cuda", "rocm", "cpu"]
+    """Folder of docker/ whose Dockerfile makes ours from it."""
+    carries_engine: bool
+    """Whether SGLang is in it, so that a host can run it as it is."""
     base: str
+    """What its publisher built it from."""
     repository: str
     tag: str
-    digests: dict[str, str]
     driver_minimum: str
     disk_gib: float = Field(gt=0)
+
+    def reference(self, version: str) -> str:
+        """Return its name in the registry for an SGLang version."""
+        return f"{self.repository}:{self.tag.format(sglang=version)}"
 
 
 class NativeEnvironment(Value):

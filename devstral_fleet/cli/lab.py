@@ -17,9 +17,9 @@ def up(console: "Console", hosts: int = 1, json: bool = False) -> "ExitCode":
     return workflow.up(console, hosts)
 
 
-@verb(keep_image="keep the hosts' image, which takes a minute to make")
+@verb(keep_image="keep the lab's images, which take a minute to make")
 def down(console: "Console", keep_image: bool = False, json: bool = False) -> "ExitCode":
-    """Remove the lab: its hosts with all that is on them, its keys and inventory, the hosts' image."""
+    """Remove the lab: its hosts with all that is on them, its keys and inventory, its images."""
     from devstral_fleet.workflows import lab as workflow
 
     return workflow.down(console, keep_image=keep_image)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ from socket import create_server
 from typing import Any
 
 import yaml
-from docker.client import DockerClient, from_env
-from docker.errors import DockerException, ImageNotFound
 
 from devstral_fleet.errors import DependencyError, ImageError
+from devstral_fleet.images import engine
+from devstral_fleet.images.engine import Show
 from devstral_fleet.shell import end_with_the_controller
 
 PROGRAM = "docker-registry"
@@ -30,8 +30,6 @@ START_S = 15.0
 _ASK_S = 0.1
 _REPLY_S = 10
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-Show = Callable[[str], None]
-"""Says what goes on, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ def served(reference: str, data: Path, show: Show) -> Iterator[Served]:
         reference: the image's name. data: directory of the registry's files; another run may serve from it too.
 
     Raises:
-        DependencyError: there is no registry program, or it does not start.
-        ImageError: no Docker engine answers here, or it does not have the image.
+        DependencyError: there is no registry program, it does not start, or no Docker engine answers here.
+        ImageError: that engine does not have the image.
     """
     data.mkdir(parents=True, exist_ok=True)
     with _registry(data) as port:
@@ -120,36 +118,12 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
 def _pushed(reference: str, port: int, show: Show) -> tuple[str, str]:
     """Push the image; return its repository and the digest that the registry gave it."""
     repository, _, tag = reference.partition(":")  # an image with a registry in its name is pulled, and never gets here
-    target, tag = f"127.0.0.1:{port}/{repository}", tag or "latest"
-    try:
-        client = from_env()
-        client.images.get(reference).tag(target, tag)
-        try:
-            return repository, _push(client, target, tag, show)
-        finally:
-            client.images.remove(f"{target}:{tag}")  # the name alone; the image keeps its own
-    except ImageNotFound as error:
+    if engine.facts(reference) is None:
         raise ImageError(
             f"{reference} is neither on the host nor in this machine's Docker engine",
             fix="docker pull or docker load it here; or name it with its registry in fleet_image, and hosts pull it",
-        ) from error
-    except DockerException as error:
-        raise ImageError(
-            f"this machine's Docker engine could not give {reference}",
-            fix="docker info says whether it runs and lets this user in",
-            evidence=str(error).splitlines(),
-        ) from error
-
-
-def _push(client: DockerClient, target: str, tag: str, show: Show) -> str:
-    digest, done = "", dict[str, int]()
-    for event in client.images.push(target, tag=tag, stream=True, decode=True):
-        if "error" in event:
-            raise ImageError(f"the registry did not take {target}:{tag}: {event['error']}")
-        digest = str(event.get("aux", {}).get("Digest", digest))
-        done[str(event.get("id", ""))] = int(event.get("progressDetail", {}).get("current", 0) or 0)
-        show(f"packing {sum(done.values()) / 1e6:.0f} MB")
-    return digest
+        )
+    return repository, engine.push(reference, f"127.0.0.1:{port}/{repository}:{tag or 'latest'}", show)
 
 
 def _layer_bytes(port: int, repository: str, digest: str) -> int:

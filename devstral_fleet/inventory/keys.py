@@ -174,11 +174,12 @@ def _typed(given: Mapping[str, object], folder: Path, connection: Connection) ->
     values = {key: coerced(fields[key].annotation, value) for key, value in known.items()}
     if values.get("accelerator") == "cpu":
         values.setdefault("hardware", "cpu")
-    home, requirements = values.get("home"), values.get("engine_requirements")
+    home = values.get("home")
     if isinstance(home, str):
         values["home"] = str(Path(home).expanduser() if connection.kind == "local" else PurePosixPath(home))
-    if isinstance(requirements, str):
-        values["engine_requirements"] = str((folder / Path(requirements).expanduser()).absolute())
+    for name in ("engine_requirements", "ca_bundle"):
+        if isinstance(path := values.get(name), str):
+            values[name] = str((folder / Path(path).expanduser()).absolute())
     return values
 
 

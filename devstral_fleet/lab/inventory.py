@@ -6,9 +6,9 @@ from pathlib import Path
 import yaml
 
 from devstral_fleet.lab.host import LabHost
+from devstral_fleet.lab.image import ENGINE_BASE
 
 GROUP = "lab"
-RUNTIME = "native"
 HEAD = "---\n# Written by `invoke lab.up`, removed by `invoke lab.down`.\n"
 
 
@@ -16,7 +16,12 @@ def text(hosts: Sequence[LabHost]) -> str:
     """The file's text: `hosts` in the group lab."""
     group = {
         "hosts": {host.name: host.connection() for host in hosts},
-        "vars": {"fleet_accelerator": "cpu", "fleet_model": "devstral-tiny", "fleet_runtime": RUNTIME},
+        "vars": {
+            "fleet_accelerator": "cpu",
+            "fleet_model": "devstral-tiny",
+            "fleet_runtime": "container",
+            "fleet_image_base": ENGINE_BASE.reference,
+        },
     }
     return HEAD + yaml.safe_dump({"all": {"children": {GROUP: group}}}, sort_keys=False, width=1000)
 

@@ -29,10 +29,11 @@ Outcome = Literal[
     "measured",
     "recorded",
     "stopped",
+    "brought",
     "untouched",
     "unknown",
 ]
-"""How a host ended. `untouched`: the rollout ended before its turn;
+"""How a host ended. `brought`: its image is there; `untouched`: the rollout ended before its turn;
 `rolled-back`: as `rollback` was asked to; `restored`: it failed, the previous release serves."""
 
 SHOWN_METRICS = (

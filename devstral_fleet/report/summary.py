@@ -15,6 +15,7 @@ OUTCOMES = {
     "measured": "measured",
     "recorded": "measured and recorded as its baseline",
     "stopped": "stopped",
+    "brought": "has its image",
     "untouched": "not touched: the rollout ended before its turn",
     "unknown": "ended without an outcome",
 }

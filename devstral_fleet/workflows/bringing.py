@@ -1,14 +1,35 @@
-"""A plan's image on its way to a host: from a registry that both reach, else from this machine through SSH."""
+"""A plan's image on its way to a host: from a registry that both reach, else from this machine through SSH.
+
+One of ours that is on neither side is built first.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from devstral_fleet import project
-from devstral_fleet.images import registry
+from devstral_fleet.images import engine, registry
+from devstral_fleet.rundir import RunDirectory
+from devstral_fleet.workflows import building, planning
 from devstral_fleet.workflows.host import Host
 
 MEGA = 1e6
+
+
+def build_missing(host: Host, directory: RunDirectory, inventory: Path) -> None:
+    """Build the plan's image on this machine where it is one of ours and exists neither there nor here.
+
+    Raises:
+        PlaybookError: the build failed. DependencyError: no Docker engine answers here.
+    """
+    image = host.plan.image
+    if image is None or not image.built or host.docker().image_id or engine.facts(image.reference):
+        return
+    with host.record.phase("build"), building.alone():
+        spec = planning.spec(host.target.intent, host.plan, inventory)
+        site = building.site_of(host.target.intent)
+        building.build(host.record.console, directory, spec, site, building.Builder())
 
 
 @contextmanager

@@ -34,19 +34,26 @@ class Converging:
     inventory: Path
 
     def deploy(self, release_id: str, return_to: str) -> PlaybookOutcome:
-        """Install what is missing, write the release, arm the guard, serve it.
+        """Build and install what is missing, write the release, arm the guard, serve it.
 
         Where nothing differs from what the last deploy left, no playbook runs.
         """
-        with self.host.record.phase("install"):
+        with self.host.record.phase("compare"):
             differences = self._differences(release_id)
-            if not differences:
-                self.host.record.console.host(self.host.name, "as the last deploy left it: no playbook has to run")
-                return UNCHANGED
-            with bringing.image_source(self.host) as source:
-                return self._play(
-                    "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
-                )
+        if not differences:
+            self.host.record.console.host(self.host.name, "as the last deploy left it: no playbook has to run")
+            return UNCHANGED
+        bringing.build_missing(self.host, self.directory, self.inventory)
+        with self.host.record.phase("install"), bringing.image_source(self.host) as source:
+            return self._play(
+                "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
+            )
+
+    def bring(self) -> PlaybookOutcome:
+        """Have the plan's image in the host's Docker engine; nothing that serves is touched."""
+        bringing.build_missing(self.host, self.directory, self.inventory)
+        with self.host.record.phase("image"), bringing.image_source(self.host) as source:
+            return self._play("images.yml", self.host.plan, "none", image_source=source)
 
     def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
         """Show what a playbook would change; nothing is changed."""

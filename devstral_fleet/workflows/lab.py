@@ -23,6 +23,7 @@ def up(console: Console, count: int) -> ExitCode:
         client = labs.connect()
         with console.phase("lab", "image"):
             name = image.ensure(client, IMAGE_CACHE)
+            image.ensure(client, IMAGE_CACHE, image.ENGINE_BASE)
         with console.phase("lab", "boot"):
             hosts, started = labs.ensure(client, lab, labs.host_names(count), name)
     inventory.write(lab.inventory, tuple(hosts.values()))
@@ -36,8 +37,10 @@ def down(console: Console, *, keep_image: bool) -> ExitCode:
     with _engine_words():
         client = labs.connect()
         removed = labs.remove(client, lab)
-        if not keep_image and not image.remove(client, IMAGE_CACHE):
-            console.say(f"the image {image.reference()} stays: another lab's hosts are made of it")
+        if not keep_image:
+            image.remove(client, IMAGE_CACHE, image.ENGINE_BASE)
+            if not image.remove(client, IMAGE_CACHE):
+                console.say(f"the image {image.HOST.reference} stays: another lab's hosts are made of it")
     lab.remove_files()
     console.say(f"removed: {', '.join(removed) or 'no host, there was none'}; nothing is left in {lab.directory}")
     console.document({"removed": list(removed)})

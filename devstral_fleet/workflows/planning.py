@@ -1,17 +1,21 @@
 """From `--host` to plans: catalog, inventory, resolve. Every problem of every host at once, nothing contacted."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import inventory, project, resolve
+from devstral_fleet import image_choice, image_pins, inventory, project, resolve
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
+from devstral_fleet.image_spec import RECIPES, ImageSpec
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan
+from devstral_fleet.problems import is_built
+from devstral_fleet.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,63 @@ def targets(ask: Ask) -> list[Target]:
     """Resolve a plan for every host that was named, or raise PlanError with every problem of every host."""
     wanted = intents(ask)
     catalog = catalogs.load()
-    plans = resolve.resolve_all(wanted, catalog, sources(wanted, catalog))
+    plans = resolve.resolve_all(wanted, catalog, sources(wanted, catalog, pins(inventory_path(ask))))
     return [Target(intent, plans[intent.name]) for intent in wanted]
 
 
-def sources(wanted: list[HostIntent], catalog: Catalog) -> resolve.Sources:
-    """Read the files that plans are named by: requirements, and the shims of the engine environment."""
+def sources(wanted: list[HostIntent], catalog: Catalog, pinned: Mapping[str, str]) -> Sources:
+    """Read the files that plans are named by: requirements, shims, and all that an image of ours is made from."""
     files = {name: requirements_path(name) for name in resolve.requirements_files(wanted, catalog)}
     shims = sorted(path for path in project.SHIMS.rglob("*") if path.suffix in {".py", ".pth"})
-    return resolve.Sources(
+    recipes = {catalog.image(name).recipe for intent in wanted for name in image_names(intent, catalog)}
+    bundles = {intent.ca_bundle: Path(intent.ca_bundle) for intent in wanted if intent.ca_bundle}
+    return Sources(
         requirements={name: path.read_bytes() for name, path in files.items() if path.is_file()},
         shims=b"".join(path.read_bytes() for path in shims),
+        pins=pinned,
+        recipes={recipe: recipe_files(recipe) for recipe in recipes},
+        trust={name: path.read_bytes() for name, path in bundles.items() if path.is_file()},
     )
+
+
+def spec(intent: HostIntent, plan: DeploymentPlan, inventory: Path) -> ImageSpec:
+    """Return the whole build of a plan's image, which is one of ours.
+
+    Raises:
+        ConfigurationError: what it is made from has changed since the plan was made.
+    """
+    assert plan.image is not None  # noqa: S101 - the caller's plan has one of ours
+    catalog = catalogs.load()
+    wish = image_choice.wish(intent, catalog, catalog.image(plan.image.name), plan.sglang_version)
+    made = image_choice.spec(wish, catalog, sources([intent], catalog, pins(inventory)))
+    if made.reference != plan.image.reference:
+        raise ConfigurationError(
+            f"{intent.name}: what {plan.image.reference} is made from has changed since it was planned",
+            fix="the same command again",
+        )
+    return made
+
+
+def image_names(intent: HostIntent, catalog: Catalog) -> tuple[str, ...]:
+    """Catalog names of the images that ours for this host may be built from; none where it runs another."""
+    return catalog.gpu(intent.hardware).images if is_built(intent, catalog) else ()
+
+
+def recipe_files(recipe: str) -> dict[str, bytes]:
+    """Read the files of the checkout that an image of ours is made from, by their path in the build."""
+    found = {}
+    for place, name in RECIPES[recipe].items():
+        top = project.ROOT / name
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[str(PurePosixPath(place, path.relative_to(top)))] = path.read_bytes()
+    return found
+
+
+def pins(inventory: Path) -> dict[str, str]:
+    """Read which digests the site's images are pinned to; none where nobody has pinned any."""
+    path = inventory_directory(inventory) / image_pins.FILE
+    return image_pins.read(path.read_text() if path.is_file() else "", str(path))
 
 
 def requirements_path(name: str) -> Path:

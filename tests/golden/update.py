@@ -9,7 +9,8 @@ from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.markdown import catalog_markdown
 from devstral_fleet.errors import ConfigurationError, PlanError
 from devstral_fleet.intent import Connection, HostIntent
-from devstral_fleet.resolve import Sources, resolve
+from devstral_fleet.resolve import resolve
+from devstral_fleet.sources import Sources
 
 HERE = Path(__file__).parent
 CATALOG_PAGE = HERE.parent.parent / "docs" / "catalog.md"

@@ -159,7 +159,7 @@ class Site:
 
     def start(self, *words: str) -> Running:
         """Start a verb; `--host` is added where no host is named."""
-        named = any(word.startswith("--host") or word.startswith("--hardware") for word in words)
+        named = any(word.startswith(("--host", "--hardware", "--image")) for word in words)
         host = () if named else ("--host", self.host)
         return Running([str(INVOKE), *words, *host], self.environment())
 

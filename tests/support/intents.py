@@ -5,9 +5,15 @@ from typing import Any
 from devstral_fleet import catalog as catalogs
 from devstral_fleet.intent import Connection, HostIntent
 from devstral_fleet.plan import DeploymentPlan
-from devstral_fleet.resolve import Sources, resolve
+from devstral_fleet.resolve import resolve
+from devstral_fleet.sources import Sources
 
-SOURCES = Sources(requirements={"engine-cpu.lock": b"pinned==1\n"}, shims=b"shim")
+SOURCES = Sources(
+    requirements={"engine-cpu.lock": b"pinned==1\n"},
+    shims=b"shim",
+    recipes={recipe: {"Dockerfile": f"FROM {recipe}\n".encode()} for recipe in ("cuda", "rocm", "cpu")},
+    trust={"/site/ca.pem": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+)
 
 
 def gpu_host(**keys: Any) -> HostIntent:

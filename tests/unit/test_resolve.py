@@ -1,5 +1,6 @@
 """From an inventory host to its plan, and every reason why there is none."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import pytest
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet.errors import ExitCode, PlanError
-from devstral_fleet.intent import Connection
+from devstral_fleet.intent import Connection, HostIntent
 from devstral_fleet.plan import DeploymentPlan
-from devstral_fleet.resolve import Sources, environment_digest, requirements_files, resolve, resolve_all
+from devstral_fleet.resolve import environment_digest, requirements_files, resolve, resolve_all
+from devstral_fleet.sources import Sources
 from tests.support.intents import SOURCES, cpu_host, gpu_host, planned
 
 CATALOG = catalogs.load()
@@ -135,12 +137,46 @@ def test_the_hosts_driver_decides_between_images(driver: str, image: str) -> Non
 
 def test_a_pinned_image_is_named_by_its_digest() -> None:
     digest = "sha256:" + "a" * 64
-    pinned = CATALOG.image("cuda13").model_copy(update={"digests": {"0.5.20": digest}})
-    runtimes = CATALOG.runtimes.model_copy(update={"images": {**CATALOG.images, "cuda13": pinned}})
-    plan = resolve(gpu_host(), type(CATALOG)(**{**vars(CATALOG), "runtimes": runtimes}), SOURCES)
+    plan = resolve(gpu_host(), CATALOG, replace(SOURCES, pins={"lmsysorg/sglang:v0.5.20-cu130": digest}))
     assert plan.image is not None
     assert plan.image.reference == f"lmsysorg/sglang:v0.5.20-cu130@{digest}"
     assert not any("not pinned by digest" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(("intent", "name", "base"), [
+    (cpu_host(runtime="container"), "cpu", "debian:bookworm-slim"),
+    (cpu_host(runtime="container", image_base="own:1"), "cpu", "own:1"),
+    (gpu_host(image_build=True), "cuda13", "lmsysorg/sglang:v0.5.20-cu130"),
+    (gpu_host(image_base="site.example/sglang:1"), "cuda13", "site.example/sglang:1"),
+])  # fmt: skip
+def test_an_image_of_ours_comes_from_the_controller_and_says_what_it_is_from(
+    intent: HostIntent, name: str, base: str
+) -> None:
+    plan = planned(intent)
+    assert plan.image is not None
+    assert plan.image.reference.startswith(f"devstral-fleet/{name}:0.5.20-")
+    assert (plan.image.base, plan.image.built, plan.image.pulled) == (base, True, False)
+    assert f"Base image {base} is not pinned by digest." in plan.notes
+
+
+def test_a_pinned_base_is_in_the_plan_and_makes_another_image() -> None:
+    intent, digest = gpu_host(image_base="site.example/sglang:1"), "sha256:" + "b" * 64
+    plain = planned(intent)
+    plan = resolve(intent, CATALOG, replace(SOURCES, pins={"site.example/sglang:1": digest}))
+    assert plan.image is not None
+    assert plan.image.base == f"site.example/sglang:1@{digest}"
+    assert "@" not in plan.image.reference
+    assert plan.image != plain.image
+    assert not any("not pinned by digest" in note for note in plan.notes)
+
+
+def test_a_sites_own_image_is_pinned_only_where_it_is_pulled() -> None:
+    digest = "sha256:" + "c" * 64
+    sources = replace(SOURCES, pins={"site.example/own:1": digest, "own:1": digest})
+    pulled, sent = (resolve(gpu_host(image=name), CATALOG, sources).image for name in ("site.example/own:1", "own:1"))
+    assert pulled is not None
+    assert sent is not None
+    assert (pulled.reference, sent.reference) == (f"site.example/own:1@{digest}", "own:1")
 
 
 @pytest.mark.parametrize(("keys", "said"), [
@@ -150,7 +186,11 @@ def test_a_pinned_image_is_named_by_its_digest() -> None:
     ({"hardware": "mi300x"}, "mi300x is amd and fleet_accelerator says nvidia; set fleet_accelerator: amd"),
     ({"model": "devstral-tiny"}, "devstral-tiny (bf16) is not served on nvidia; set fleet_model: devstral-small-2"),
     ({"accelerator": "cpu", "model": "devstral-2"}, "not served on cpu; set fleet_model: devstral-tiny"),
-    ({"accelerator": "cpu", "runtime": "container"}, "there is no image for cpu; name one with fleet_image"),
+    ({"image": "own:1", "image_build": True}, "fleet_image is run as it is; take it out, or take"),
+    ({"ca_bundle": "/site/ca.pem"}, "fleet_ca_bundle goes into an image of ours; set fleet_image_build: true"),
+    ({"ca_bundle": "/no/file", "image_build": True}, "fleet_ca_bundle '/no/file' cannot be read"),
+    ({"accelerator": "cpu", "image_base": "base:1"}, "fleet_image_base is for fleet_runtime: container"),
+    ({"accelerator": "cpu", "runtime": "container", "sglang_version": "0.5.18"}, "locked to SGLang 0.5.20"),
     ({"runtime": "native"}, "no native environment for nvidia; set fleet_runtime: container"),
     ({"accelerator": "cpu", "sglang_version": "0.5.18"}, "locked to SGLang 0.5.20"),
     ({"accelerator": "cpu", "engine_requirements": "/no/file"}, "requirements file '/no/file' cannot be read"),
