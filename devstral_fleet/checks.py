@@ -46,6 +46,7 @@ def before(
         _memory(plan, host, service),
         _port(plan, port, service, published),
         _clock(host, controller_epoch_s, rules),
+        *((_simulated(host),) if host.simulated else ()),
     )
 
 
@@ -97,8 +98,7 @@ def _accelerator(plan: DeploymentPlan, host: HostFacts, rules: HostRules) -> Fin
         return _finding("accelerator", "fail", f"there is no engine for {host.architecture}", fix)
     if plan.accelerator == "cpu":
         return _finding("accelerator", "ok", f"{host.cpu_count} processor cores ({host.architecture})")
-    summary = f"{plan.hardware} x {len(plan.gpus)} is taken from the inventory; the cards were not looked at"
-    return _finding("accelerator", "warn", summary, "check it with nvidia-smi or amd-smi on the host")
+    return _finding("accelerator", "ok", f"there is an engine for {plan.accelerator} on {host.architecture}")
 
 
 def _python(plan: DeploymentPlan, host: HostFacts, minimum: str) -> Finding:
@@ -159,6 +159,11 @@ def _clock(host: HostFacts, controller_epoch_s: float, rules: HostRules) -> Find
     word = "ahead of" if skew_s > 0 else "behind"
     summary = f"the host's clock is {abs(skew_s):.0f} s {word} this machine's"
     return _finding("clock", "warn", summary, "set it: timedatectl set-ntp true")
+
+
+def _simulated(host: HostFacts) -> Finding:
+    summary = f"this host is simulated ({host.simulated}): what it says of GPUs, memory and disk is recorded"
+    return _finding("simulated", "warn", summary, "plan, doctor and deploy --check work here; deploy to another host")
 
 
 def _service(plan: DeploymentPlan, service: ServiceFacts) -> Finding:

@@ -26,6 +26,78 @@ class HostFacts(Value):
     disk_free_gib: float
     """Free space of the file system that holds (or will hold) fleet_home."""
     utc_epoch_s: int
+    simulated: str = ""
+    """What a lab host stands for ('h100x8': its GPU probes answer with recordings), '' for a real host."""
+
+
+class PciDevice(Value):
+    """A GPU on the PCI bus, seen without any driver."""
+
+    address: str
+    """'0000:05:00.0'."""
+    vendor: Literal["nvidia", "amd"]
+    kind: str
+    """First four digits of its class: '0300' display, '0302' 3D, '0380' other display, '1200' accelerator."""
+    id: str
+    """'vendor:device'."""
+    driver: str
+    """Kernel module that has it, '' for none."""
+
+
+class GpuProcess(Value):
+    """A process that holds memory of a GPU."""
+
+    pid: int
+    name: str
+    kind: str
+    """'C' computes, 'G' draws; NVIDIA's words."""
+    memory_mib: int
+    ours: bool
+    """Whether it is of our engine: it runs in our container, or in a directory of fleet_home."""
+
+
+class GpuFacts(Value):
+    """One GPU as its driver shows it. Zeros and '' stand for what the driver does not say."""
+
+    index: int
+    address: str
+    pci_id: str
+    title: str
+    """The vendor's name of it."""
+    uuid: str
+    memory_mib: int
+    used_mib: int
+    partition: str
+    """'' for a whole GPU, else how it is cut: 'MIG', 'CPX'."""
+    persistent: bool
+    """NVIDIA: the driver stays loaded while nobody uses the GPU."""
+    ecc: bool | None
+    """Whether memory errors are corrected; None where the GPU cannot, or does not say."""
+    uncorrected_errors: int
+    """Memory errors since boot that could not be corrected."""
+    repairs: tuple[str, ...]
+    """What the driver wants done to the GPU, in its own words: a reset, an exchange."""
+    link_width: int
+    link_width_maximum: int
+    slowdowns: tuple[str, ...]
+    """Why its clocks are held down by heat or power supply."""
+    processes: tuple[GpuProcess, ...]
+
+
+class AcceleratorFacts(Value):
+    """A host's GPUs of one vendor, and their driver."""
+
+    driver: str
+    """Version; '' where no driver answers, 'kernel' for a kernel's own amdgpu."""
+    detail: str
+    """The vendor's own words where no driver answers."""
+    cuda: str
+    """Newest CUDA that the driver serves, '' on AMD."""
+    gpus: tuple[GpuFacts, ...]
+    toolkit: tuple[str, ...] = ()
+    """NVIDIA: by what Docker can hand GPUs to a container here: 'runtime', 'cdi', 'hook'."""
+    missing: tuple[str, ...] = ()
+    """AMD: what a container is given and the host does not have: device nodes, groups."""
 
 
 class PortFacts(Value):

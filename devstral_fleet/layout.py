@@ -7,6 +7,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+SIMULATED = PurePosixPath("/etc/devstral-fleet/simulated")
+"""Marks a simulated host of the lab; its one line says what it stands for. A deploy refuses every host that has it."""
+SIMULATION = PurePosixPath("/usr/local/lib/devstral-fleet/simulation")
+"""What a simulated host's probes look at instead of `/`."""
+
 
 @dataclass(frozen=True)
 class HostLayout:

@@ -91,7 +91,7 @@ def _plan(
     """Put the plan together; every name is known to exist."""
     model, gpu, version = demand.model, demand.gpu, demand.engine.version
     image = image_choice.catalog_image(intent, catalog, sources.drivers.get(intent.name, ""))
-    files = _files(model)
+    files = model_files(model)
     plan = DeploymentPlan(
         host=intent.name,
         accelerator=intent.accelerator,
@@ -166,7 +166,8 @@ def _engine_environment(intent: HostIntent, catalog: Catalog, sources: Sources) 
     return EngineEnvironment(requirements=name, digest=digest, torch=torch, torch_index=index)
 
 
-def _files(model: Model) -> ModelFiles:
+def model_files(model: Model) -> ModelFiles:
+    """Name a model's files on a host; the directory's name tells recipes and revisions apart."""
     mark = model.revision or "main"
     if model.recipe:
         recipe = json.dumps(model.recipe, sort_keys=True)
@@ -186,7 +187,7 @@ def _arguments(intent: HostIntent, catalog: Catalog, chosen: Fit, style: Style, 
     model, native = catalog.model(intent.model), _native(intent, catalog)
     local = style.local_files or model.source == "generated"
     launch = Launch(
-        model_path=str(HostLayout.of(intent.home).model(_files(model).directory)) if local else model.repository,
+        model_path=str(HostLayout.of(intent.home).model(model_files(model).directory)) if local else model.repository,
         served_model_name=model.served_model_name,
         listen=intent.listen,
         port=intent.port,

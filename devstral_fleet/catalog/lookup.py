@@ -59,6 +59,10 @@ class Catalog:
     def gpu(self, name: str) -> Gpu:
         return _find("hardware", self.gpus, name)
 
+    def gpu_of(self, pci_id: str) -> Gpu | None:
+        """Return the GPU that a device of the PCI bus is (`vendor:device`), None for one that is not in the catalog."""
+        return next((gpu for gpu in self.gpus.values() if pci_id in gpu.pci_ids), None)
+
     def image(self, name: str) -> Image:
         return _find("image", self.images, name)
 

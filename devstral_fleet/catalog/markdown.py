@@ -58,11 +58,12 @@ def _models(models: Iterable[Model]) -> str:
 
 def _gpus(gpus: Iterable[Gpu]) -> str:
     return _table(
-        ("name", "accelerator", "memory MiB", "architecture", "FP8", "attention", "images"),
+        ("name", "accelerator", "PCI", "memory MiB", "architecture", "FP8", "attention", "images"),
         [
             (
                 f"`{gpu.name}`",
                 gpu.accelerator,
+                ", ".join(gpu.pci_ids) or "-",
                 gpu.memory_mib or "-",
                 gpu.architecture,
                 gpu.fp8,

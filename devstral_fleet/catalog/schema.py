@@ -74,6 +74,8 @@ class Gpu(Value):
     name: str
     title: str
     accelerator: Accelerator
+    pci_ids: tuple[str, ...]
+    """`vendor:device`, four hexadecimal digits each."""
     memory_mib: int = Field(ge=0)
     architecture: str
     fp8: Literal["native", "weight-only", "none"]
@@ -130,6 +132,12 @@ class HostRules(Value):
     """`uname -m` of the machines that there are engines for."""
     clock_skew_s: int = Field(gt=0)
     """Seconds that its clock may differ from the controller's without a warning."""
+    gpu_memory_short_percent: float = Field(gt=0)
+    """Percent that a GPU's memory may be less than the catalog's."""
+    gpu_idle_percent: float = Field(gt=0)
+    """Percent of its memory that a GPU may hold and still be free."""
+    amdgpu_releases: dict[str, str]
+    """Version of AMD's kernel module to the driver release that brings it."""
 
 
 class Images(Value):

@@ -4,5 +4,6 @@ from devstral_fleet.lab.engine import connect
 from devstral_fleet.lab.host import LabHost
 from devstral_fleet.lab.hosts import ensure, host_names, present, remove
 from devstral_fleet.lab.place import Lab
+from devstral_fleet.lab.simulation import Simulation
 
-__all__ = ["Lab", "LabHost", "connect", "ensure", "host_names", "present", "remove"]
+__all__ = ["Lab", "LabHost", "Simulation", "connect", "ensure", "host_names", "present", "remove"]

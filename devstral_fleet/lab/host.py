@@ -18,7 +18,8 @@ from docker.models.containers import Container
 from devstral_fleet.errors import UnreachableError
 from devstral_fleet.lab import keys
 from devstral_fleet.lab.image import USER
-from devstral_fleet.lab.place import HOST_LABEL, Lab
+from devstral_fleet.lab.place import HOST_LABEL, SIMULATED_LABEL, Lab
+from devstral_fleet.lab.simulation import Simulation
 
 BOOT_S = 60.0
 _ASK_S = 0.2
@@ -42,13 +43,14 @@ READY = ("systemctl", "is-active", "--quiet", "docker")
 
 @dataclass(frozen=True)
 class LabHost:
-    """A host. `folder` holds login_key, host_key and known_hosts."""
+    """A host. `folder` holds login_key, host_key and known_hosts; `simulated` is what it stands for, '' for itself."""
 
     name: str
     address: str
     port: int
     folder: Path
     container: Container
+    simulated: str = ""
 
     @property
     def known_hosts(self) -> Path:
@@ -102,8 +104,8 @@ class LabHost:
         )
 
 
-def create(client: DockerClient, lab: Lab, name: str, image: str) -> LabHost:
-    """Make a host that is not started yet, with its keys, its volume and its address."""
+def create(client: DockerClient, lab: Lab, name: str, image: str, simulation: Simulation | None = None) -> LabHost:
+    """Make a host that is not started yet, with its keys, its volume and its address; its recordings, if it has any."""
     folder = lab.folder(name)
     keys.make_keys(folder)
     address, port = _free_address()
@@ -113,14 +115,17 @@ def create(client: DockerClient, lab: Lab, name: str, image: str) -> LabHost:
         image,
         name=lab.name(name),
         hostname=name,
-        labels={**lab.labels, HOST_LABEL: name},
+        labels={**lab.labels, HOST_LABEL: name, SIMULATED_LABEL: simulation.name if simulation else ""},
         ports={"22/tcp": (address, port)},
         volumes={CGROUPS: {"bind": CGROUPS, "mode": "rw"}, volume.name: {"bind": ENGINE_DATA, "mode": "rw"}},
         **MACHINE,
     )
-    host = LabHost(name, address, port, folder, container)
+    host = LabHost(name, address, port, folder, container, simulation.name if simulation else "")
     host.put(keys.host_key_files(folder))
     host.put({f"home/{USER}/.ssh/authorized_keys": (folder / f"{keys.LOGIN}.pub").read_bytes()}, 0o644)
+    if simulation:
+        host.put(simulation.files(), 0o644)
+        host.put(simulation.programs(), 0o755)
     return host
 
 
@@ -128,7 +133,8 @@ def of(container: Container, lab: Lab) -> LabHost:
     """The host that a container is."""
     name = container.labels[HOST_LABEL]
     (bound,) = container.attrs["HostConfig"]["PortBindings"]["22/tcp"]
-    return LabHost(name, bound["HostIp"], int(bound["HostPort"]), lab.folder(name), container)
+    simulated = container.labels.get(SIMULATED_LABEL, "")
+    return LabHost(name, bound["HostIp"], int(bound["HostPort"]), lab.folder(name), container, simulated)
 
 
 def _free_address() -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """A lab's hosts together: which there are, those that are missing made, all of them removed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from docker.client import DockerClient
@@ -11,6 +11,7 @@ from devstral_fleet.lab import host as hosts
 from devstral_fleet.lab import keys
 from devstral_fleet.lab.host import LabHost
 from devstral_fleet.lab.place import HOST_LABEL, Lab
+from devstral_fleet.lab.simulation import Simulation
 
 Hosts = dict[str, LabHost]
 
@@ -26,10 +27,16 @@ def present(client: DockerClient, lab: Lab) -> Hosts:
     return {host.name: host for host in sorted(found, key=lambda host: host.name)}
 
 
-def ensure(client: DockerClient, lab: Lab, names: Sequence[str], image: str) -> tuple[Hosts, tuple[str, ...]]:
+def ensure(
+    client: DockerClient,
+    lab: Lab,
+    names: Sequence[str],
+    image: str,
+    simulations: Mapping[str, Simulation] | None = None,
+) -> tuple[Hosts, tuple[str, ...]]:
     """Have the named hosts run and let us in; all the lab's hosts, and the names of those that were started now.
 
-    One that was left half made, or whose keys are gone, is made again.
+    One that was left half made, or whose keys are gone, is made again. `simulations`: what some of them stand for.
 
     Raises:
         UnreachableError: one did not boot.
@@ -41,7 +48,7 @@ def ensure(client: DockerClient, lab: Lab, names: Sequence[str], image: str) -> 
         if host and not _whole(host):
             _remove(client, lab, host.container)
             host = None
-        found[name] = host or hosts.create(client, lab, name, image)
+        found[name] = host or hosts.create(client, lab, name, image, (simulations or {}).get(name))
         found[name].container.start()
     for name in started:
         found[name].wait()

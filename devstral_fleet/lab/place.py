@@ -9,6 +9,8 @@ from pathlib import Path
 LABEL = "devstral-fleet.lab"
 """Label of everything that a lab makes in the Docker engine; its value is the lab's id."""
 HOST_LABEL = "devstral-fleet.lab.host"
+SIMULATED_LABEL = "devstral-fleet.lab.simulated"
+"""What a simulated host stands for."""
 
 
 @dataclass(frozen=True)

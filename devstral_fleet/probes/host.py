@@ -2,7 +2,7 @@
 
 from devstral_fleet.facts import HostFacts
 from devstral_fleet.layout import HostLayout
-from devstral_fleet.probes import output
+from devstral_fleet.probes import output, place
 from devstral_fleet.shell import Shell
 
 # A container's memory limit is the memory there is: cgroup v2, then v1. 'max' and v1's huge number mean no limit.
@@ -10,8 +10,10 @@ SCRIPT = r"""
 set -u
 home=$1 python=$2
 [ -r /etc/os-release ] && . /etc/os-release
-kib() { sed -n "s/^$1: *\([0-9]*\) kB$/\1/p" /proc/meminfo; }
-limit=$(cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null | head -n 1)
+kib() { sed -n "s/^$1: *\([0-9]*\) kB$/\1/p" "$root/proc/meminfo"; }
+control=$root/sys/fs/cgroup
+limit=$(cat "$control/memory.max" "$control/memory/memory.limit_in_bytes" 2>/dev/null | head -n 1)
+space() { if [ -n "$root" ]; then cat "$root/df"; else df -Pk "$1"; fi; }
 folder=$home
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
 version=$("$python" -c 'import platform; print(platform.python_version())' 2>/dev/null)
@@ -30,13 +32,15 @@ cpu_count=$(nproc)
 memory_total_kib=$(kib MemTotal)
 memory_available_kib=$(kib MemAvailable)
 memory_limit_bytes=$limit
-disk_free_kib=$(df -Pk "$folder" | awk 'NR == 2 { print $4 }')
+disk_free_kib=$(space "$folder" | awk 'NR == 2 { print $4 }')
 utc_epoch_s=$(date +%s)
+simulated=$simulated
 END
 """
 NAMES = (
     *("hostname", "os_id", "os_version", "kernel", "architecture", "process_1", "user", "python_version", "has_venv"),
     *("cpu_count", "memory_total_kib", "memory_available_kib", "memory_limit_bytes", "disk_free_kib", "utc_epoch_s"),
+    "simulated",
 )
 KIB_PER_GIB = 1024**2
 
@@ -52,7 +56,7 @@ def read(shell: Shell, layout: HostLayout, *, python: str = "python3") -> HostFa
     Raises:
         ProbeError: the script failed or printed something else.
     """
-    return parse(output.run(shell, "host", command(str(layout.home), python), stdin=SCRIPT))
+    return parse(output.run(shell, "host", command(str(layout.home), python), stdin=place.SCRIPT + SCRIPT))
 
 
 def parse(text: str) -> HostFacts:
@@ -70,6 +74,7 @@ def parse(text: str) -> HostFacts:
             memory_available_gib=_gib(min(available_kib, limit_kib)),
             disk_free_gib=_gib(int(values["disk_free_kib"])),
             utc_epoch_s=int(values["utc_epoch_s"]),
+            simulated=values["simulated"],
         )
     except ValueError as error:
         raise output.unreadable("host", str(error), text) from error

@@ -11,7 +11,7 @@ from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult
 from devstral_fleet.catalog.schema import Baseline
 from devstral_fleet.errors import FleetError
-from devstral_fleet.facts import HostFacts, VersionsFacts
+from devstral_fleet.facts import AcceleratorFacts, HostFacts, VersionsFacts
 from devstral_fleet.findings import Finding, FindingState, Verdict, VerdictState
 from devstral_fleet.model import Value
 from devstral_fleet.plan import DeploymentPlan
@@ -157,6 +157,7 @@ class HostReport(Value):
     error: ErrorReport | None = None
     versions: VersionsFacts | None = None
     facts: HostFacts | None = None
+    gpus: AcceleratorFacts | None = None
     server_info: dict[str, object] = Field(default_factory=dict)
     """The engine's resolved arguments, free of secrets."""
     tasks: tuple[TaskReport, ...] = ()

@@ -111,6 +111,8 @@ def fingerprint(report: RunReport, host: HostReport) -> Table:
         facts = host.facts
         rows.append(("operating system", f"{facts.os_id} {facts.os_version}, {facts.kernel}, {facts.architecture}"))
         rows.append(("resources", f"{facts.cpu_count} CPUs, {fmt.gib(facts.memory_gib)} memory"))
+    if host.gpus and host.gpus.driver:
+        rows.append(("GPUs", f"{len(host.gpus.gpus)}, driver {host.gpus.driver}"))
     if host.versions:
         rows += [("SGLang", host.versions.sglang), ("transformers", host.versions.transformers)]
         rows.append(("torch", host.versions.torch))

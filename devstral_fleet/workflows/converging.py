@@ -166,9 +166,8 @@ class Converging:
 
     def _service_manager(self) -> rolevars.ServiceManager:
         intent: HostIntent = self.host.target.intent
-        facts = self.host.record.known.get("facts") or host_probe.read(
-            self.host.shell, self.host.layout, python=intent.python
-        )
+        known = self.host.record.known.get("facts")
+        facts = known or host_probe.read(self.host.shell, self.host.layout, python=intent.python)
         return rolevars.manager_for(facts.process_1, facts.user, become=intent.connection.become)
 
     def _show(self, event: PlaybookEvent) -> None:

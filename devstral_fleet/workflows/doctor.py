@@ -28,5 +28,6 @@ def doctor(console: Console, ask: Ask) -> ExitCode:
 
 def _sentence(found: tuple[Finding, ...]) -> str:
     counts = {state: sum(finding.state == state for finding in found) for state in ("ok", "warn", "fail")}
-    verdict = "not ready" if counts["fail"] else "ready for a deploy"
+    simulated = any(finding.check == "simulated" for finding in found)
+    verdict = "not ready" if counts["fail"] else "clean, and simulated" if simulated else "ready for a deploy"
     return f"{verdict}: {counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failed"

@@ -34,6 +34,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
     Raises:
         FleetError: with the previous release serving again, when there was one.
     """
+    looking.require_real(host)
     message = f"deploy {host.plan.model}"
     with hooks.around(host), host.locked(converging.directory.id, message, switches.lock_wait_s) as held:
         decision, proven = look(host)

@@ -9,23 +9,27 @@ from devstral_fleet import lab as labs
 from devstral_fleet import project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, DependencyError, ExitCode
-from devstral_fleet.lab import Lab, LabHost, image, inventory
+from devstral_fleet.lab import Lab, LabHost, image, inventory, simulation
 
 IMAGE_CACHE = project.CACHE / "hosts"
 
 
-def up(console: Console, count: int) -> ExitCode:
-    """Have at least `count` hosts, write their inventory, say what comes next. What is there already stays."""
+def up(console: Console, count: int, simulate: str = "") -> ExitCode:
+    """Have at least `count` hosts, write their inventory, say what comes next. What is there already stays.
+
+    `simulate`: GPU hosts beside them, a comma list; their probes answer with recordings.
+    """
     if count < 1:
         raise ConfigurationError(f"--hosts is {count}; a lab has at least one", fix=".venv/bin/invoke lab.up --hosts 1")
-    lab = Lab(project.lab())
+    lab, simulations = Lab(project.lab()), {each.host: each for each in simulation.parse(simulate)}
+    names = (*labs.host_names(count), *simulations)
     with _engine_words():
         client = labs.connect()
         with console.phase("lab", "image"):
             name = image.ensure(client, IMAGE_CACHE)
             image.ensure(client, IMAGE_CACHE, image.ENGINE_BASE)
         with console.phase("lab", "boot"):
-            hosts, started = labs.ensure(client, lab, labs.host_names(count), name)
+            hosts, started = labs.ensure(client, lab, names, name, simulations)
     inventory.write(lab.inventory, tuple(hosts.values()))
     _say(console, lab, hosts, started)
     return ExitCode.OK
@@ -51,13 +55,23 @@ def _say(console: Console, lab: Lab, hosts: Mapping[str, LabHost], started: tupl
     rows = [
         (name, f"{host.address}:{host.port}", "new" if name in started else "was up") for name, host in hosts.items()
     ]
+    simulated = {name: host.simulated for name, host in hosts.items() if host.simulated}
+    look = [("simulated", f".venv/bin/invoke doctor --inventory {lab.inventory} --host {inventory.SIMULATED_GROUP}")]
     console.table(("host", "ssh", ""), rows)
-    console.pairs([("inventory", str(lab.inventory)), ("next", _deploy(lab)), ("end", ".venv/bin/invoke lab.down")])
+    console.pairs(
+        [
+            ("inventory", str(lab.inventory)),
+            ("next", _deploy(lab)),
+            *(look if simulated else ()),
+            ("end", ".venv/bin/invoke lab.down"),
+        ]
+    )
     console.document(
         {
             "inventory": str(lab.inventory),
             "hosts": {name: {"address": host.address, "port": host.port} for name, host in hosts.items()},
             "started": list(started),
+            "simulated": simulated,
         }
     )
 

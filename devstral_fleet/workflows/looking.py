@@ -4,19 +4,47 @@ import time
 from datetime import UTC, datetime
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import checks, checks_docker, releases, rolevars
+from devstral_fleet import checks, checks_docker, checks_gpu, releases, rolevars
+from devstral_fleet.errors import ProbeError, VerificationError
+from devstral_fleet.facts import HostFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.plan import DeploymentPlan
+from devstral_fleet.probes import amd as amd_probe
 from devstral_fleet.probes import host as host_probe
+from devstral_fleet.probes import nvidia as nvidia_probe
+from devstral_fleet.probes import pci as pci_probe
 from devstral_fleet.probes import port as port_probe
 from devstral_fleet.releases import ReleaseDecision
 from devstral_fleet.workflows.host import Host
 
+GPU_PROBES = {"nvidia": nvidia_probe.read, "amd": amd_probe.read}
+
+
+def facts_of(host: Host) -> HostFacts:
+    """Look at a host's system and resources; the report keeps them."""
+    facts = host_probe.read(host.shell, host.layout, python=host.target.intent.python)
+    host.record.known["facts"] = facts
+    return facts
+
+
+def require_real(host: Host) -> None:
+    """Refuse a simulated host of the lab; nothing was changed there, its lock included.
+
+    Raises:
+        VerificationError: it is one.
+    """
+    simulated = facts_of(host).simulated
+    if simulated:
+        raise VerificationError(
+            f"{host.name}: this host is simulated ({simulated}); nothing can be deployed to it",
+            fix=f".venv/bin/invoke deploy --host {host.name} --check shows what would change; deploy to another host",
+            host=host.name,
+        )
+
 
 def findings(host: Host) -> tuple[Finding, ...]:
     """Everything that would keep a deploy from working on this host."""
-    facts = host_probe.read(host.shell, host.layout, python=host.target.intent.python)
-    host.record.known["facts"] = facts
+    facts = facts_of(host)
     port, docker = port_probe.read(host.shell, host.plan.port), host.docker()
     found = checks.before(
         host.plan,
@@ -31,7 +59,22 @@ def findings(host: Host) -> tuple[Finding, ...]:
     )
     become = host.target.intent.connection.become
     manager = rolevars.manager_for(facts.process_1, facts.user, become=become)
-    return (*found, *checks_docker.before(host.plan, docker, by_systemd=manager == "systemd"))
+    found += checks_docker.before(host.plan, docker, by_systemd=manager == "systemd")
+    return (*found, *gpu_findings(host))
+
+
+def gpu_findings(host: Host) -> tuple[Finding, ...]:
+    """What the GPUs and their driver are not; a probe that cannot run is a finding, and no pass. Nothing on a CPU."""
+    probe = GPU_PROBES.get(host.plan.accelerator)
+    if probe is None:
+        return ()
+    try:
+        bus, seen = pci_probe.read(host.shell), probe(host.shell, host.layout)
+    except ProbeError as error:
+        return (checks_gpu.unread(error),)
+    host.record.known["gpus"] = seen
+    promised = host.target.intent.gpu_count
+    return checks_gpu.before(host.plan, bus, seen, catalog=catalogs.load(), promised=promised)
 
 
 def python_minimum(plan: DeploymentPlan) -> str:

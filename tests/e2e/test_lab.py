@@ -3,39 +3,17 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from docker.client import DockerClient
 
 from devstral_fleet import lab as labs
-from tests.support.fleet import INVOKE, Ended, Running, succeeded, until
+from tests.support.fleet import INVOKE, Running, succeeded, until
 from tests.support.host_container import HostContainer, HostLab
+from tests.support.lab_operator import Operator
 from tests.support.tiny_image import tiny_image
 
 ENGINE_S = 30.0
-
-
-@dataclass
-class Operator:
-    """Someone with a lab in a directory of their own, in the engine that the tests' lab is in."""
-
-    client: DockerClient
-    lab: labs.Lab
-
-    def invoke(self, *words: str) -> Ended:
-        return Running([str(INVOKE), *words], {**os.environ, "FLEET_LAB": str(self.lab.directory)}).end()
-
-    def host(self, name: str) -> HostContainer:
-        return HostContainer(**vars(labs.present(self.client, self.lab)[name]))
-
-    def left(self) -> list[str]:
-        """Names of all that the engine and the directory hold of this lab."""
-        containers = [container.name for container in self.client.containers.list(all=True, filters=self.lab.filters)]
-        volumes = [volume.name for volume in self.client.volumes.list(filters=self.lab.filters)]
-        networks = [network.name for network in self.client.networks.list(filters=self.lab.filters)]
-        return [*containers, *volumes, *networks, *map(str, self.lab.directory.parent.glob("*"))]
 
 
 @pytest.fixture(scope="module")

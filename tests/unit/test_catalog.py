@@ -1,5 +1,7 @@
 """The shipped catalog says what its sources say, and is found by name."""
 
+import re
+
 import pytest
 
 from devstral_fleet import catalog as catalogs
@@ -34,6 +36,17 @@ POINTS = [(workload, point) for workload in CATALOG.workloads.values() for point
 def test_models_and_accelerators() -> None:
     assert set(CATALOG.models) == {"devstral-small-2", "devstral-2", "devstral-tiny"}
     assert list(CATALOG.gpus) == EVERY_GPU
+
+
+def test_a_device_on_the_pci_bus_is_one_gpu() -> None:
+    ids = [pci_id for gpu in CATALOG.gpus.values() for pci_id in gpu.pci_ids]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"(10de|1002):[0-9a-f]{4}", pci_id) for pci_id in ids)
+    assert all(bool(gpu.pci_ids) == (gpu.accelerator != "cpu") for gpu in CATALOG.gpus.values())
+    found = CATALOG.gpu_of("10de:2330")
+    assert found is not None
+    assert found.name == "h100"
+    assert CATALOG.gpu_of("10de:ffff") is None
 
 
 @pytest.mark.parametrize("model", COOKBOOK)
