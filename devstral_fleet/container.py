@@ -18,8 +18,6 @@ IMAGE_USER = 10001
 """User of our images. It owns, on the host, what the engine alone reads or writes."""
 SHARED_MEMORY_GIB = 32
 """Shared memory for NCCL or RCCL. Source: SGLang's installation page."""
-STOP_GRACE_S = 120
-"""Time to drain requests after SIGTERM."""
 HEALTH_INTERVAL_S = 30
 HEALTH_REPLY_S = 25
 """/health generates a token and gives itself 20 s."""

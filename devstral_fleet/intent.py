@@ -64,6 +64,8 @@ class HostIntent(Value):
     """Path on the controller of a site's own locked requirements of the engine: native, or in our image for a CPU."""
     python: str = "python3"
     """Interpreter on the host that makes the native engine environment."""
+    drain_deadline_s: int | None = Field(default=None, ge=1)
+    """Seconds that a stopping engine may take to finish its requests."""
     health_deadline_s: int | None = Field(default=None, ge=1)
     provision: bool = True
     """False: deploy and doctor only look; nothing of the operating system or a card is changed."""

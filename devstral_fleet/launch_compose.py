@@ -21,7 +21,7 @@ def service(plan: DeploymentPlan) -> dict[str, object]:
         "command": [_literal(word) for word in container.words(plan)],
         "init": True,
         "restart": "unless-stopped",
-        "stop_grace_period": f"{container.STOP_GRACE_S}s",
+        "stop_grace_period": f"{plan.drain_deadline_s}s",
         "ipc": "private",
         "shm_size": f"{container.SHARED_MEMORY_GIB}g",
         "ulimits": {"memlock": -1, "stack": 67108864},

@@ -40,7 +40,7 @@ def options(plan: DeploymentPlan, *, name: str, kept: bool) -> list[str]:
         *(_mount(mount) for mount in container.mounts(plan)),
         *(("--env", f"{key}={value}") for key, value in container.environment(plan).items()),
         *health(plan),
-        ("--stop-timeout", str(container.STOP_GRACE_S)),
+        ("--stop-timeout", str(plan.drain_deadline_s)),
     ]
     quoted = [f"{flag} {shlex.quote(value)}" if value else flag for flag, value in pairs]
     return [*quoted, f"--group-add {RENDER_GROUP}"] if plan.accelerator == "amd" else quoted

@@ -29,7 +29,7 @@ def deployment(plan: DeploymentPlan) -> dict[str, object]:
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},
-            "progressDeadlineSeconds": plan.health_deadline_s + container.STOP_GRACE_S,
+            "progressDeadlineSeconds": plan.health_deadline_s + plan.drain_deadline_s,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": pod(plan)},
         },
@@ -55,7 +55,7 @@ def pod(plan: DeploymentPlan) -> dict[str, object]:
     return {
         "shareProcessNamespace": True,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": container.STOP_GRACE_S,
+        "terminationGracePeriodSeconds": plan.drain_deadline_s,
         "containers": [_engine(plan)],
         "volumes": _volumes(plan),
     }

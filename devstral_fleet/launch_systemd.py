@@ -37,7 +37,7 @@ def _service(plan: DeploymentPlan) -> list[tuple[str, str]]:
         *start,
         ("Restart", "always"),
         ("RestartSec", str(RESTART_AFTER_S)),
-        ("TimeoutStopSec", str(container.STOP_GRACE_S + MARGIN_S)),
+        ("TimeoutStopSec", str(plan.drain_deadline_s + MARGIN_S)),
         ("LimitMEMLOCK", "infinity"),
     ]
 
@@ -59,7 +59,7 @@ def _container(plan: DeploymentPlan) -> list[tuple[str, str]]:
     options = " ".join(launch_docker.options(plan, name=container.name(plan), kept=False))
     image = shlex.join((container.image(plan, "systemd"), *container.words(plan)))
     line = f"exec docker run --rm {options} {image}"
-    stop = f"docker stop --time {container.STOP_GRACE_S} {shlex.quote(container.name(plan))}"
+    stop = f"docker stop --time {plan.drain_deadline_s} {shlex.quote(container.name(plan))}"
     remove = f"docker rm --force {shlex.quote(container.name(plan))}"
     return [
         ("ExecStartPre", f"-/bin/sh -c {_word(remove)}"),

@@ -107,6 +107,8 @@ class DeploymentPlan(Value):
     """Words after `python -m sglang.launch_server`, without --config (the secrets file)."""
     environment: dict[str, str]
     home: str
+    drain_deadline_s: int
+    """Seconds that a stopping engine may take to finish its requests; what is left then is cut off."""
     health_deadline_s: int
     disk_needed_gib: float
     """Free space a first deploy needs under home."""

@@ -118,6 +118,7 @@ def _plan(
         arguments=_arguments(intent, catalog, chosen, style, version),
         environment=_environment(intent, catalog, style),
         home=intent.home,
+        drain_deadline_s=intent.drain_deadline_s or model.drain_deadline_s,
         health_deadline_s=intent.health_deadline_s or model.health_deadline_s,
         disk_needed_gib=_disk_needed_gib(intent, catalog, image),
         memory_needed_gib=model.host_memory_gib,

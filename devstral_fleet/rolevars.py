@@ -233,6 +233,7 @@ def _service(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dic
         "home": str(layout.home),
         "log": str(layout.log),
         "release": context.release_id,
+        "drain_s": plan.drain_deadline_s,
         "guard": str(layout.guard),
         "guarded": context.guarded,
         "return_to": context.previous_id,

@@ -42,6 +42,8 @@ class Model(Value):
     temperature: float
     tensor_parallel: dict[str, int]
     """GPU name to the cookbook's tensor parallelism."""
+    drain_deadline_s: int = Field(gt=0)
+    """Seconds that a stopping engine may take to finish its requests."""
     health_deadline_s: int = Field(gt=0)
     host_memory_gib: float = Field(gt=0)
     licence: str

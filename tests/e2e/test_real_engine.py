@@ -1,9 +1,12 @@
 """The whole way with the real SGLang on this machine's CPU."""
 
+import http.client
 import json
 import os
 import signal
+import threading
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,16 @@ import pytest
 from tests.support.fleet import Site, until
 
 pytestmark = pytest.mark.real_engine
+ASK_S = 120.0
+A_FEW_TOKENS, MORE_TOKENS_THAN_IT_CAN_MAKE = 800, 8000
+"""Of a hundred a second: more than a switch takes to begin, and more than a second's deadline."""
 
 
 @pytest.fixture
 def served(real_site: Site, engine_home: Path) -> Site:
     """The real engine, serving its plain plan."""
     assert engine_home == real_site.home
-    real_site.set(environment=None, context_length=None, health_deadline_s=None)
+    real_site.set(environment=None, context_length=None, health_deadline_s=None, drain_deadline_s=None)
     deployed = real_site.invoke("deploy", "--no-bench")
     assert deployed.exit_code == 0, deployed.text
     return real_site
@@ -178,16 +184,49 @@ def test_killed_controller_while_the_real_engine_starts(served: Site) -> None:
     assert models[0]["state"] == "serving"
 
 
-def test_rollback_without_a_version_serves_the_release_before(served: Site) -> None:
-    before = served.link("current")
-    served.set(context_length=8192)
-    assert served.invoke("deploy", "--no-bench").exit_code == 0
-    assert served.link("current") != before
+class Asking:
+    """A streamed request for so many tokens, read by a thread of its own."""
 
+    def __init__(self, site: Site, tokens: int) -> None:
+        body = {"text": "x", "stream": True, "sampling_params": {"max_new_tokens": tokens, "ignore_eos": True}}
+        name, _, value = (site.home / "secrets" / "auth.header").read_text().strip().partition(": ")
+        headers = {name: value, "Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{site.port}/generate"
+        self._request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        self.lines: list[str] = []
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+        self.thread.start()
+        until(lambda: bool(self.lines), ASK_S, "the first token comes")
+
+    def _ask(self) -> None:
+        with suppress(OSError, http.client.HTTPException), urllib.request.urlopen(self._request, timeout=ASK_S) as got:
+            self.lines += (line.decode().strip() for line in got if line.strip())
+
+    def tokens_at_the_end(self) -> int:
+        """Wait for the end; return the tokens of a whole answer, 0 for one that was cut off."""
+        self.thread.join(ASK_S)
+        assert not self.thread.is_alive(), "the client still waits"
+        if self.lines[-1] != "data: [DONE]":
+            return 0
+        return int(json.loads(self.lines[-2].removeprefix("data: "))["meta_info"]["completion_tokens"])
+
+
+def test_a_switch_waits_for_running_requests_until_its_deadline(served: Site) -> None:
+    before = served.link("current")
+    deploying = served.set(context_length=8192, drain_deadline_s=1).start("deploy", "--no-bench")
+    deploying.wait_for("local  install")
+    answered = Asking(served, A_FEW_TOKENS)
+    deployed = deploying.end()
+    assert deployed.exit_code == 0, deployed.text
+    assert served.link("current") != before
+    assert answered.tokens_at_the_end() == A_FEW_TOKENS
+
+    cut_off = Asking(served, MORE_TOKENS_THAN_IT_CAN_MAKE)
     back = served.invoke("rollback")
 
     assert back.exit_code == 0, back.text
     assert served.link("serving") == served.link("current") == before
+    assert cut_off.tokens_at_the_end() == 0
 
 
 def test_connect_prints_lines_that_work(served: Site) -> None:

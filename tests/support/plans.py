@@ -58,6 +58,7 @@ def native_plan(home: Path, requirements: Path, port: int, **changes: object) ->
         ),
         environment={"HF_HUB_OFFLINE": "1"},
         home=str(home),
+        drain_deadline_s=30,
         health_deadline_s=30,
         disk_needed_gib=1.0,
         memory_needed_gib=1.0,

@@ -37,6 +37,7 @@ PLAN = DeploymentPlan(
     arguments=("--context-length", "8192", "--max-total-tokens", "65536", "--tp", "1", "--enable-metrics"),
     environment={},
     home="/opt/devstral-fleet",
+    drain_deadline_s=30,
     health_deadline_s=300,
     disk_needed_gib=6.0,
     memory_needed_gib=4.0,

@@ -70,6 +70,7 @@ def plan() -> DeploymentPlan:
         arguments=("--model-path", "/opt/devstral-fleet/models/devstral-small-2-abc123", "--port", "30000"),
         environment={"HF_HUB_OFFLINE": "1"},
         home="/opt/devstral-fleet",
+        drain_deadline_s=120,
         health_deadline_s=900,
         disk_needed_gib=40.0,
         memory_needed_gib=32.0,

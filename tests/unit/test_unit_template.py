@@ -8,7 +8,7 @@ import yaml
 from tests.support.tree import ROOT
 
 ROLE = ROOT / "playbooks" / "roles" / "service"
-SERVICE = {"home": "/srv/a home", "log": "/srv/a home/log/engine.log", "container": ""}
+SERVICE = {"home": "/srv/a home", "log": "/srv/a home/log/engine.log", "container": "", "drain_s": 77}
 
 
 def numbers() -> dict[str, int]:
@@ -38,6 +38,10 @@ def test_a_container_starts_after_docker_and_does_not_outlive_its_docker_run() -
     assert lines["ExecStopPost"] == "-docker container rm --force devstral-fleet-1"
     assert unit()["After"] == "network.target"
     assert not {"Wants", "ExecStopPost"} & unit().keys()
+
+
+def test_a_stop_waits_for_running_requests_until_the_plans_deadline() -> None:
+    assert unit()["TimeoutStopSec"] == "77"
 
 
 def test_systemd_gives_up_on_an_engine_that_always_dies_at_once() -> None:

@@ -36,6 +36,7 @@ def tiny_plan(
         arguments=CPU_ARGUMENTS,
         environment=dict(CPU_ENVIRONMENT),
         home=str(model.parent),
+        drain_deadline_s=30,
         health_deadline_s=180,
         disk_needed_gib=0.1,
         memory_needed_gib=0.1,
