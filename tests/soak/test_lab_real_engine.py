@@ -1,4 +1,4 @@
-"""The main job as a newcomer tries it: `lab.up --hosts 3`, then one deploy that ends with three real SGLang endpoints."""
+"""As a newcomer tries it: `lab.up --hosts 3`, then one deploy that ends with three real SGLang endpoints."""
 
 import os
 from pathlib import Path
