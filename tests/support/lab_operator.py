@@ -9,6 +9,9 @@ from devstral_fleet import lab as labs
 from tests.support.fleet import INVOKE, Ended, Running
 from tests.support.host_container import HostContainer
 
+DEADLINE_S = 900.0
+"""The first lab.up makes the roots of two images: a minute each alone, and others may have the cores."""
+
 
 @dataclass
 class Operator:
@@ -19,7 +22,7 @@ class Operator:
 
     def invoke(self, *words: str) -> Ended:
         own = {"FLEET_LAB": str(self.lab.directory), "FLEET_RUNS": f"{self.lab.directory}-runs"}
-        return Running([str(INVOKE), *words], {**os.environ, **own}).end()
+        return Running([str(INVOKE), *words], {**os.environ, **own}).end(DEADLINE_S)
 
     def on(self, host: str, *words: str) -> Ended:
         """Run a verb on a host or group of the lab."""
