@@ -1,4 +1,5 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Everything else is an Invoke task: `.venv/bin/invoke --list`.
+# `make soak` takes hours; FILES names the files of it that should run: `make soak FILES=tests/soak/test_fresh_root.py`.
 # PYTHON names another interpreter: `make demo PYTHON=python3.12`.
 
 SHELL := /bin/bash
@@ -22,7 +23,7 @@ test:
 soak:
 	@tests/setup-machine.sh soak && \
 	requirements/setup.sh dev && \
-	.venv/bin/python -m pytest -m soak -p tests.support.soak_record
+	.venv/bin/python -m pytest -m soak -p tests.support.soak_record $(FILES)
 
 lock:
 	@requirements/lock.sh

@@ -1,14 +1,13 @@
 """The soak record: when it speaks for a tree, and when it does not."""
 
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.support.soak_record import RECORD, git, staleness, written
+from tests.support.soak_record import RECORD, Row, SoakRecord, git, rows, staleness, text
 
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+FILE, OTHER = "tests/soak/test_roots.py", "tests/e2e/test_kills.py"
 
 
 @pytest.fixture
@@ -18,7 +17,8 @@ def tree(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("first\n")
     commit(tmp_path)
-    (tmp_path / RECORD).write_text(written(tmp_path, {"passed": 3, "failed": 0}, "7", NOW))
+    row = Row(FILE, 3, "2026-11-23 12:00", git(tmp_path, "rev-parse", "HEAD"), "7")
+    (tmp_path / RECORD).write_text(text({FILE: row}))
     return tmp_path
 
 
@@ -29,28 +29,42 @@ def commit(tree: Path) -> None:
     git(tree, "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "change")
 
 
-def test_a_record_holds_date_commit_counts_and_seed(tree: Path) -> None:
-    text = (tree / RECORD).read_text()
-    assert "- date: 2026-11-23 12:00 UTC" in text
-    assert f"- commit: {git(tree, 'rev-parse', 'HEAD')}\n" in text
-    assert "- outcome: 3 passed\n" in text
-    assert "- seed: 7\n" in text
+def test_what_is_written_is_read_again(tree: Path) -> None:
+    head = git(tree, "rev-parse", "HEAD")
+    assert rows(tree) == {FILE: Row(FILE, 3, "2026-11-23 12:00", head, "7")}
+    assert f"| {FILE} | 3 | 2026-11-23 12:00 | {head} | 7 |" in (tree / RECORD).read_text()
 
 
 def test_a_record_speaks_for_its_commit_and_for_changes_elsewhere(tree: Path) -> None:
-    assert staleness(tree) == ""
+    assert staleness(tree, [FILE]) == []
     (tree / "docs/evidence/readme.md").write_text("second\n")
     commit(tree)
-    assert staleness(tree) == ""
+    assert staleness(tree, [FILE]) == []
 
 
 def test_a_change_of_a_playbook_makes_it_old_even_before_the_commit(tree: Path) -> None:
     (tree / "playbooks/deploy.yml").write_text("second\n")
-    assert "is older than changes" in staleness(tree)
+    [said] = staleness(tree, [FILE])
+    assert f"{FILE} is older than changes" in said
 
 
-def test_no_record_and_an_unknown_commit_are_said(tree: Path) -> None:
-    (tree / RECORD).write_text(f"- commit: {'0' * 40}\n")
-    assert "does not know" in staleness(tree)
-    (tree / RECORD).unlink()
-    assert "there is no soak record" in staleness(tree)
+def test_no_row_and_an_unknown_commit_are_said(tree: Path) -> None:
+    (tree / RECORD).write_text(text({FILE: Row(FILE, 1, "2026-11-23 12:00", "0" * 40, "7")}))
+    unrecorded, unknown = staleness(tree, [OTHER, FILE])
+    assert f"{OTHER} are in no record" in unrecorded
+    assert "does not know" in unknown
+
+
+def test_only_a_file_whose_soak_tests_all_passed_is_green() -> None:
+    record = SoakRecord()
+    record.wanted.update({FILE: 2, OTHER: 2})
+    for file, outcomes in ((FILE, ("passed", "passed")), (OTHER, ("passed", "failed"))):
+        for outcome in outcomes:
+            record.pytest_runtest_logreport(report(file, "call", outcome))
+    assert dict(record.green()) == {FILE: 2}
+    record.pytest_runtest_logreport(report(FILE, "teardown", "failed"))
+    assert dict(record.green()) == {}
+
+
+def report(file: str, when: str, outcome: str) -> pytest.TestReport:
+    return pytest.TestReport(f"{file}::test", (file, 0, "test"), {}, outcome, None, when)  # type: ignore[arg-type]
