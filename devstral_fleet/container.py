@@ -12,6 +12,8 @@ from devstral_fleet.plan import DeploymentPlan
 CONFIG_FILE = "/run/secrets/engine.yml"
 """Where the container finds the file that holds the API key."""
 HUB_CACHE = "/root/.cache/huggingface"
+"""Where a published image, whose user is root, keeps what it downloads. Ours, whose user may not enter /root, is only
+run by deploys, whose files lie on the host."""
 CACHE = "/var/cache/devstral-fleet"
 """Where the container keeps compiled kernels; the host keeps the directory, since they halve the next start's time."""
 IMAGE_USER = 10001

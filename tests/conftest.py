@@ -16,10 +16,9 @@ from tests.support.host_container import HostLab, host_lab
 
 ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.py")
 """Files whose tests share the home of the one real engine: the same process runs them."""
-ONE_LAB = (
-    *("tests/e2e/test_container.py", "tests/e2e/test_host_faults.py", "tests/e2e/test_lab.py"),
-    "tests/e2e/test_simulated.py",
-    *("tests/e2e/test_build.py", "tests/e2e/test_build_site.py", "tests/e2e/test_build_hosts.py"),
+ONE_LAB = tuple(
+    f"tests/e2e/test_{name}.py"
+    for name in ("container", "host_faults", "lab", "simulated", "build", "build_site", "build_hosts")
 )
 """Files whose tests share a lab, and the Docker engine that is started for it where none runs."""
 FIRST_DEPLOY_S = 900.0

@@ -14,6 +14,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from devstral_fleet.errors import DependencyError, ImageError
 
 MEGA = 1e6
+REPLY_S, PACKING_S = 60, 900
+"""How long an engine may say nothing: it packs an image of 14 GB before the first byte of that comes."""
 Show = Callable[[str], None]
 """Says what goes on, in a few words."""
 
@@ -65,7 +67,7 @@ def save(reference: str, file: Path, show: Show) -> int:
     """
     partial = file.with_name(f".{file.name}.partial")
     written = 0
-    with _engine() as client, partial.open("wb") as out:
+    with _engine(PACKING_S) as client, partial.open("wb") as out:
         try:
             for chunk in client.images.get(reference).save(named=True):
                 written += out.write(chunk)
@@ -86,7 +88,7 @@ def push(reference: str, target: str, show: Show) -> str:
         DependencyError: no engine answers. ImageError: it does not have the image, or the registry does not take it.
     """
     repository, _, tag = target.rpartition(":")
-    with _engine() as client:
+    with _engine(PACKING_S) as client:
         try:
             client.images.get(reference).tag(repository, tag)
         except ImageNotFound as error:
@@ -115,10 +117,10 @@ def _push(client: DockerClient, repository: str, tag: str, show: Show) -> str:
 
 
 @contextmanager
-def _engine() -> Iterator[DockerClient]:
+def _engine(patience_s: int = REPLY_S) -> Iterator[DockerClient]:
     """Give a client of the engine ($DOCKER_HOST, else Docker's own default)."""
     try:
-        with from_env() as client:
+        with from_env(timeout=patience_s) as client:
             yield client
     except DockerException as error:
         raise DependencyError(
