@@ -9,6 +9,7 @@ from random import SystemRandom
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.fleet import ROOT, Site, site
@@ -52,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     supervisord's socket lies in those paths, and a socket's path has 107 characters at most. A shell has SIGINT ignored
     by what it runs in the background, and the controllers that tests interrupt would inherit that.
     """
+    settings.register_profile("fleet", deadline=None)  # how long an example takes is others' load, not its outcome
+    settings.load_profile("fleet")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.option.kill_seed = config.option.kill_seed or SystemRandom().randrange(1, 1_000_000)
     if config.getoption("numprocesses", None) and not config.option.basetemp:
