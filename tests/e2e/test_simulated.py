@@ -41,11 +41,14 @@ def test_they_have_a_group_of_their_own(operator: Operator) -> None:
 
 
 def test_the_plan_shows_the_memory_arithmetic(operator: Operator) -> None:
-    shown = succeeded(operator.on("lab_simulated", "plan", "--model=devstral-2")).text
-    assert "h100 x 4, container" in shown
-    assert "GiB pool of 79.6 GiB a GPU, tensor parallel 4" in shown
-    refused = operator.on("sim-mi300x", "plan", "--model=devstral-2", "--tensor-parallel=2")
+    both = succeeded(operator.on("lab_simulated", "plan")).text
+    assert "h100 x 1, container" in both
+    assert "mi300x x 1, container" in both
+    large = succeeded(operator.on("sim-h100x8", "plan", "--model=devstral-2")).text
+    assert "GiB pool of 79.6 GiB a GPU, tensor parallel 4" in large
+    refused = operator.on("sim-mi300x", "plan", "--model=devstral-2")
     assert refused.exit_code == 2, refused.text
+    assert "the host has 1" in refused.text
 
 
 @pytest.mark.parametrize("name", HOSTS)
