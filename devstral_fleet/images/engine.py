@@ -4,7 +4,7 @@ Nothing is built here and nothing on this machine is changed: that is Ansible's.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def _push(client: DockerClient, repository: str, tag: str, show: Show) -> str:
 def _engine(patience_s: int = REPLY_S) -> Iterator[DockerClient]:
     """Give a client of the engine ($DOCKER_HOST, else Docker's own default)."""
     try:
-        with from_env(timeout=patience_s) as client:
+        with closing(from_env(timeout=patience_s)) as client:
             yield client
     except DockerException as error:
         raise DependencyError(

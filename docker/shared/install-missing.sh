@@ -12,6 +12,9 @@ for package in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 
+# apt hears of a proxy by these names alone.
+export http_proxy="${http_proxy:-${HTTP_PROXY:-}}" https_proxy="${https_proxy:-${HTTPS_PROXY:-}}"
+export no_proxy="${no_proxy:-${NO_PROXY:-}}"
 set -- -o Acquire::Retries=2
 [ ! -s /build/site/ca.pem ] || set -- "$@" -o Acquire::https::CAInfo=/build/site/ca.pem
 if [ -n "${APT_MIRROR:-}" ]; then

@@ -4,6 +4,7 @@ The engine is the replay engine. What the product says is compared with what Doc
 """
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,19 @@ def test_an_image_of_the_cpu_is_what_its_plan_says(site: Site, client: DockerCli
 
 
 def test_it_is_built_once_and_check_builds_nothing(site: Site, client: DockerClient) -> None:
-    other = site.set(image_base=published(client, "fleet-base:once"))
-    foreseen = succeeded(other.invoke("build", "--check"))
+    base = f"fleet-base:{secrets.token_hex(6)}"
+    client.images.get(published(client, "fleet-base:published")).tag(*base.split(":"))
+    order = ("build", "--image=cuda13", f"--base={base}")
+    foreseen = succeeded(site.invoke(*order, "--check"))
     assert "would be built on this machine" in foreseen.text
-    assert not client.images.list(other.invoke("plan", "--json").document["local"]["image"]["reference"])
 
-    first = built(other.invoke("build", "--json"))
-    again = succeeded(other.invoke("build"))
+    first = built(site.invoke(*order, "--json"))
+    again = succeeded(site.invoke(*order))
+    client.images.remove(first["reference"])
+    client.images.remove(base)
     assert first["built"] is True
     assert "was on this machine already" in again.text
-    assert "base image fleet-base:once is not pinned by digest" in again.text
+    assert f"base image {base} is not pinned by digest" in again.text
 
 
 def test_process_1_is_an_init_and_the_health_check_asks_the_engines_port(site: Site, client: DockerClient) -> None:
@@ -175,6 +179,8 @@ def test_pins_are_what_the_registry_says_and_plans_and_builds_take_them(
     made = succeeded(site.invoke("build", "--json"))
     assert "not pinned" not in made.text
     labels = client.images.get(built(made)["reference"]).labels
+    for image in (built(made)["reference"], f"{name}:1"):
+        client.images.remove(image)
     assert labels["org.opencontainers.image.base.digest"] == digest
     assert "as before" in succeeded(site.invoke("images", "--pin")).text
 

@@ -76,7 +76,7 @@ def test_check_foresees_and_calls_nobody(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("said", "reason"), [
-    ("ERROR: transformers is 4\\nThe command returned a non-zero code: 1\\n", "transformers is 4"),
+    ("\\033[91mERROR: transformers is 4\\033[0m\\nThe command returned a non-zero code: 1\\n", "transformers is 4"),
     ("#9 1.234 ERROR: old\\nERROR: failed to solve: process did not complete\\n", "old"),
     ("E: Unable to locate package tini\\nremoved\\n", "E: Unable to locate package tini"),
     ("pull access denied for base\\n\\n", "pull access denied for base"),

@@ -18,8 +18,8 @@ import types
 
 KEPT_LINES = 200
 SHOWN_LINES = 20
-STEP = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
-"""What buildx writes before a line: the step's number and its seconds."""
+DRESS = re.compile(r"^#\d+ (?:\d+\.\d+ )?|\x1b\[[0-9;]*m")
+"""What is not the line itself: a step's number and seconds of buildx, the classic builder's colours."""
 
 
 def builder():
@@ -56,7 +56,7 @@ def run(words, wanted, settings):
         for line in process.stdout:
             log.write(line)
             log.flush()
-            last.append(STEP.sub("", line.rstrip()))
+            last.append(DRESS.sub("", line.rstrip()))
         return process.wait(), list(last)
 
 
