@@ -43,6 +43,8 @@ def test_deploy_builds_what_exists_on_neither_side_and_serves_it(
     builds: Site, container_host: HostContainer, lab: HostLab
 ) -> None:
     builds.set(environment={"REPLAY_START_MS": "50"})
+    for image in lab.client.images.list(planned(builds)):  # a test of builds, or an earlier run, may have made it
+        lab.client.images.remove(image.id, force=True)
     foreseen = succeeded(builds.invoke("deploy", "--check"))
     assert f"brought {planned(builds)}" in foreseen.text
     assert not lab.client.images.list(planned(builds))
