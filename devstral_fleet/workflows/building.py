@@ -60,6 +60,7 @@ def build(
 
     Raises:
         ConfigurationError: the site's inputs would show a secret. PlaybookError: the build failed, with its reason.
+        DependencyError: this machine is to build, and no Docker engine answers here.
     """
     found = image_site.problems(site, os.environ, elsewhere=not builder.is_here)
     if found:
@@ -68,6 +69,8 @@ def build(
         console.say(
             f"{spec.image.name}: base image {spec.base} is not pinned by digest; `invoke images --pin` asks a registry"
         )
+    if builder.is_here and engine.facts(spec.reference):
+        return False
     with packed(spec, site, needed=not (check and builder.is_here)) as context:
         return _play(console, directory, spec, site, builder, context, check=check)
 

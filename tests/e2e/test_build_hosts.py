@@ -61,6 +61,7 @@ def test_deploy_builds_what_exists_on_neither_side_and_serves_it(
     assert "build done" not in again.text
 
 
+@pytest.mark.soak
 def test_images_brings_the_next_one_and_leaves_alone_what_serves(
     builds: Site, container_host: HostContainer, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_images_brings_the_next_one_and_leaves_alone_what_serves(
     assert healthy(container_host)
 
 
+@pytest.mark.soak
 def test_a_host_builds_by_itself_and_keeps_nothing_of_the_build(
     builds: Site, container_host: HostContainer, lab: HostLab
 ) -> None:

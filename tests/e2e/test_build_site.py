@@ -53,6 +53,7 @@ def asks_the_index(client: DockerClient, image: str, here: HttpsSite) -> int:
         container.remove(force=True)
 
 
+@pytest.mark.soak
 def test_without_the_sites_certificates_the_build_fails_and_says_so(site: Site, behind: HttpsSite) -> None:
     refused = site.invoke("build")
     assert refused.exit_code == 4, refused.text
@@ -61,6 +62,7 @@ def test_without_the_sites_certificates_the_build_fails_and_says_so(site: Site, 
     assert behind.asked_of_proxy
 
 
+@pytest.mark.soak
 def test_pips_own_certificates_lead_to_the_index_and_do_not_stay(
     site: Site, behind: HttpsSite, client: DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
