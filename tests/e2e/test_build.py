@@ -72,6 +72,7 @@ def test_an_image_of_the_cpu_is_what_its_plan_says(site: Site, client: DockerCli
     assert "'/build'" in left
 
 
+@pytest.mark.soak
 def test_it_is_built_once_and_check_builds_nothing(site: Site, client: DockerClient) -> None:
     base = f"fleet-base:{secrets.token_hex(6)}"
     client.images.get(published(client, "fleet-base:published")).tag(*base.split(":"))
@@ -147,6 +148,7 @@ def test_a_base_that_cannot_serve_the_models_ends_the_build(
     assert "build from an image with a newer SGLang" in refused.text or "no SGLang" in reason
 
 
+@pytest.mark.soak
 def test_pushed_it_is_in_the_registry_and_saved_it_loads_again(
     site: Site, client: DockerClient, registry_address: str, tmp_path: Path
 ) -> None:

@@ -94,7 +94,7 @@ def test_crashed_engine_is_started_again(served: Site) -> None:
     ("keys", "fix"),
     [
         ({"environment": {"SGLANG_USE_CPU_ENGINE": "0"}}, "read the log lines"),
-        ({"max_total_tokens": 20_000_000_000}, "lower fleet_max_total_tokens"),
+        pytest.param({"max_total_tokens": 20_000_000_000}, "lower fleet_max_total_tokens", marks=pytest.mark.soak),
     ],
     ids=["refuses its plan", "out of memory"],
 )
