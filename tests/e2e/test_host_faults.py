@@ -1,6 +1,7 @@
 """A host over SSH that fails, in each phase of a deploy: the exit code, the words, and what serves afterwards.
 
-The engine is the replay engine in a container. The faults that cost seconds are in `make test`, the others in `make soak`.
+The engine is the replay engine in a container. The faults that cost seconds are in `make test`, the others in
+`make soak`.
 """
 
 import re
