@@ -109,7 +109,7 @@ def test_the_same_command_goes_on_where_the_rollout_ended(fleet: SeveralHosts) -
     ended = changed(fleet, "half").invoke("deploy", "--no-bench", "--batch", "2")
     assert ended.exit_code == 0, ended.text
     assert fleet.outcomes() == {"h1": "unchanged", "h2": "unchanged", "h3": "deployed", "h4": "deployed"}
-    assert set(begun(fleet, "install")[:2]) == {"h1", "h2"}, "what serves already waits for nobody"
+    assert set(begun(fleet, "compare")[:2]) == {"h1", "h2"}, "what serves already waits for nobody"
 
 
 def test_a_host_that_is_not_ready_ends_the_rollout_before_the_gate(fleet: SeveralHosts) -> None:
