@@ -19,6 +19,10 @@ INSTALL = {
 """From the vendor's own package repository."""
 DISPLAY = "0300"
 """Class of what may be nothing but a processor's own display."""
+COUNTING = {
+    "nvidia": "sudo nvidia-smi --id={gpus} --ecc-config=1, then sudo reboot",
+    "amd": "sudo dmesg | grep -i ras; a virtual machine's errors are counted on its host",
+}
 RESET = {"nvidia": "sudo nvidia-smi --gpu-reset --id={gpus}", "amd": "sudo reboot"}
 WHOLE = {
     "nvidia": "sudo nvidia-smi --id={gpus} --multi-instance-gpu=0",
@@ -48,8 +52,7 @@ def before(
         _errors(plan, seen),
         _ecc(plan, seen),
         _link(plan, seen),
-        _slowdown(plan, seen),
-        *((_persistence(plan, seen),) if plan.accelerator == "nvidia" else ()),
+        *((_slowdown(plan, seen), _persistence(plan, seen)) if plan.accelerator == "nvidia" else ()),
         _busy(plan, seen, catalog),
         *_container(plan, seen),
     )
@@ -191,19 +194,20 @@ def _faults(gpu: GpuFacts) -> Iterable[str]:
 
 
 def _ecc(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
-    off = {gpu.index: "memory errors are not corrected" for gpu in seen.gpus if gpu.ecc is False}
-    fix = _on_host(f"sudo nvidia-smi --id={_indices(off)} --ecc-config=1, then sudo reboot")
-    return _each(plan, "gpu-ecc", off, "ECC is switched off", fix, "ECC is on where the GPU has it", worst="warn")
+    off = {gpu.index: "ECC is off, or the driver does not show it" for gpu in seen.gpus if gpu.ecc is False}
+    fix = _on_host(COUNTING[plan.accelerator].format(gpus=_indices(off)))
+    return _each(plan, "gpu-ecc", off, "no memory errors are counted", fix, "ECC is on where it can be", worst="warn")
 
 
 def _link(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
     narrow = {
-        gpu.index: f"{gpu.link_width} of {gpu.link_width_maximum} lanes"
+        gpu.index: f"{gpu.link_width or 'unknown'} of {gpu.link_width_maximum or 'unknown'} lanes"
         for gpu in seen.gpus
-        if gpu.link_width < gpu.link_width_maximum
+        if gpu.link_width < gpu.link_width_maximum or not gpu.link_width
     }
-    fix = "reseat the card, and look at the slot's lanes in the firmware's settings"
-    return _each(plan, "gpu-link", narrow, "the PCIe link is narrow", fix, "PCIe links have all lanes", worst="warn")
+    fix = "reseat the card, look at the slot's lanes in the firmware's settings; of a virtual machine, on its host"
+    summary = "the PCIe link is narrow, or does not show"
+    return _each(plan, "gpu-link", narrow, summary, fix, "PCIe links have all lanes", worst="warn")
 
 
 def _slowdown(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:

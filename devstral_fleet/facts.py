@@ -72,7 +72,7 @@ class GpuFacts(Value):
     persistent: bool
     """NVIDIA: the driver stays loaded while nobody uses the GPU."""
     ecc: bool | None
-    """Whether memory errors are corrected; None where the GPU cannot, or does not say."""
+    """Whether memory errors are corrected and counted; None where the GPU cannot."""
     uncorrected_errors: int
     """Memory errors since boot that could not be corrected."""
     repairs: tuple[str, ...]

@@ -125,7 +125,7 @@ def _gpu(index: int, row: Fields, parts: int, held: Iterable[tuple[str, GpuProce
         used_mib=int(row["used"] or 0) // MIB,
         partition="" if whole else "/".join(filter(None, (row["compute"] or f"{parts} parts", row["memory"]))),
         persistent=True,
-        ecc=True if row["ras"] else None,
+        ecc=bool(row["ras"]),
         uncorrected_errors=int(row["errors"] or 0),
         repairs=(f"gpu_vram_bad_pages: {pages} not retired",) if pages else (),
         link_width=int(row["width"] or 0),

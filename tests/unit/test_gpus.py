@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,14 @@ LISTED = [
     (vendor, case) for vendor in ("nvidia", "amd") for case in yaml.safe_load((CASES / f"{vendor}.yml").read_text())
 ]
 HARDWARE = {"nvidia": "h100", "amd": "mi300x"}
+CLOCKS = re.compile(r"\t\t<supported_clocks>.*?</supported_clocks>\n", re.DOTALL)
 CONTAINER = "no-container-of-that-name"
+
+
+@cache
+def recorded(name: str) -> dict[str, bytes]:
+    """Files of a simulated host."""
+    return simulation.named(name).files()
 
 
 @dataclass
@@ -53,7 +61,7 @@ class Machine:
         for folder in (here.root, here.programs, here.home):
             folder.mkdir()
         if case["host"] != "none":
-            for path, content in simulation.named(case["host"]).files().items():
+            for path, content in recorded(case["host"]).items():
                 if Path(path).is_relative_to(SIMULATION):
                     here.write(str(Path(path).relative_to(SIMULATION)), content.decode())
         for path, text in case.get("files", {}).items():
@@ -79,6 +87,8 @@ class Machine:
         if not file.is_file():
             return
         head, *gpus = re.split(r"(?=\t<gpu id=)", file.read_text())
+        if len(gpus) > 1:  # two thirds of the answer, of which nothing is read
+            gpus = [CLOCKS.sub("", text) for text in gpus]
         for gpu, path, value in changes:
             if gpu is None:
                 head = replaced(head, path, value)
@@ -177,8 +187,7 @@ def test_every_check_fires_and_stays_silent_for_each_vendor_and_each_case_says_w
         (tmp_path / vendor).mkdir()
         checks = set(judged(vendor, cases[1], Machine.of(tmp_path / vendor, cases[1])))
         fired = {name for case in cases for name in case.get("findings", {})}
-        only_nvidia = {"gpu-ecc", "gpu-slowdown"}  # amdgpu's files say neither
-        assert checks - fired == (only_nvidia if vendor == "amd" else set())
+        assert checks - fired == set()
         assert all(case["provenance"].split(":")[0] in {"recorded", "derived", "written"} for case in cases)
 
 
