@@ -18,7 +18,7 @@ test:
 	@export FLEET_STARTED=$${FLEET_STARTED:-$$(date +%s)} && \
 	tests/setup-machine.sh && \
 	requirements/setup.sh dev && \
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -p tests.support.layer_times
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -p tests.support.layer_times --durations 20
 
 soak:
 	@tests/setup-machine.sh soak && \

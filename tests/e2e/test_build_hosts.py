@@ -45,6 +45,7 @@ def of_the_host(host: HostContainer) -> list[str]:
     return host.root("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "devstral-fleet/*").split()
 
 
+@pytest.mark.soak
 def test_deploy_builds_what_exists_on_neither_side_and_serves_it(
     builds: Site, container_host: HostContainer, lab: HostLab
 ) -> None:

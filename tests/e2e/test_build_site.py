@@ -78,6 +78,7 @@ def test_pips_own_certificates_lead_to_the_index_and_do_not_stay(
     assert HOST not in history
 
 
+@pytest.mark.soak
 def test_the_inventorys_certificates_are_trusted_in_the_build_and_by_what_runs(
     site: Site, behind: HttpsSite, client: DockerClient
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_killed_engine_is_started_again(served: Site, container_host: HostCont
     succeeded(served.invoke("verify"))
 
 
+@pytest.mark.soak
 def test_a_killed_docker_engine_costs_a_restart_and_no_more(served: Site, container_host: HostContainer) -> None:
     container_host.root("pkill", "-KILL", "dockerd")
 
@@ -171,6 +172,7 @@ def test_a_broken_release_gives_way_to_the_proven_one(served: Site, container_ho
     assert healthy(container_host)
 
 
+@pytest.mark.soak
 def test_a_killed_controller_leaves_a_host_that_goes_back_by_itself(
     served: Site, container_host: HostContainer
 ) -> None:

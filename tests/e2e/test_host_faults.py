@@ -112,6 +112,7 @@ def proven(host: HostContainer) -> bool:
     return link(host, "serving") == link(host, "current") != "" and healthy(host)
 
 
+@pytest.mark.soak
 def test_a_registry_that_is_down_changes_nothing(served: Site, container_host: HostContainer) -> None:
     before = link(container_host, "current")
 
@@ -154,6 +155,7 @@ def test_an_image_is_pinned_by_its_digest_and_pulled(
     assert proven(container_host)
 
 
+@pytest.mark.soak
 def test_an_image_whose_bytes_are_not_its_digests_is_refused(
     served: Site, container_host: HostContainer, lab: HostLab, tmp_path: Path
 ) -> None:

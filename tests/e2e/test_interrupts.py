@@ -6,7 +6,11 @@ import pytest
 
 from tests.support.fleet import Site, until
 
-PHASES = ("look", "install", "start", "smoke", "bench", "confirm")
+IN_EACH_RUN = ("start", "confirm")
+PHASES = tuple(
+    pytest.param(phase, marks=() if phase in IN_EACH_RUN else pytest.mark.soak)
+    for phase in ("look", "install", "start", "smoke", "bench", "confirm")
+)
 GUARD_S = 45.0
 
 
@@ -40,6 +44,7 @@ def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(settled:
     assert settled.invoke("deploy", "--no-bench").exit_code == 0
 
 
+@pytest.mark.soak
 def test_a_closed_terminal_is_an_interrupt(settled: Site) -> None:
     before = settled.link("current")
     settled.change("hang-up")

@@ -1,4 +1,7 @@
-"""The whole way with the real SGLang on this machine's CPU."""
+"""The whole way with the real SGLang on this machine's CPU. What goes wrong with it is in `make soak`.
+
+`make test` has the same faults with the replay engine, in a tenth of the time.
+"""
 
 import http.client
 import json
@@ -82,6 +85,7 @@ def test_endpoint_refuses_a_request_without_the_key_and_listens_on_loopback(serv
     assert addresses == {"0100007F"}
 
 
+@pytest.mark.soak
 def test_crashed_engine_is_started_again(served: Site) -> None:
     process = process_of(served)
     os.kill(process, signal.SIGKILL)
@@ -90,11 +94,12 @@ def test_crashed_engine_is_started_again(served: Site) -> None:
     until(lambda: served.invoke("status", "--json").document[0]["state"] == "serving", 120, "it serves again")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("keys", "fix"),
     [
         ({"environment": {"SGLANG_USE_CPU_ENGINE": "0"}}, "read the log lines"),
-        pytest.param({"max_total_tokens": 20_000_000_000}, "lower fleet_max_total_tokens", marks=pytest.mark.soak),
+        ({"max_total_tokens": 20_000_000_000}, "lower fleet_max_total_tokens"),
     ],
     ids=["refuses its plan", "out of memory"],
 )
@@ -112,6 +117,7 @@ def test_engine_that_dies_at_its_start_gives_way(served: Site, keys: dict[str, A
     assert served.invoke("verify").exit_code == 0
 
 
+@pytest.mark.soak
 def test_engine_that_is_not_healthy_in_time_gives_way(served: Site) -> None:
     serving = served.link("serving")
     served.set(health_deadline_s=1)
@@ -123,6 +129,7 @@ def test_engine_that_is_not_healthy_in_time_gives_way(served: Site) -> None:
     assert served.link("serving") == served.link("current") == serving
 
 
+@pytest.mark.soak
 def test_ctrl_c_while_the_real_engine_starts(served: Site) -> None:
     serving = served.link("serving")
     served.set(context_length=24576)
@@ -137,6 +144,7 @@ def test_ctrl_c_while_the_real_engine_starts(served: Site) -> None:
     assert served.invoke("status", "--json").document[0]["state"] == "serving"
 
 
+@pytest.mark.soak
 def test_engine_that_dies_in_the_benchmark_is_a_failed_verification(served: Site) -> None:
     serving = served.link("serving")
     served.set(context_length=20480)
@@ -151,6 +159,7 @@ def test_engine_that_dies_in_the_benchmark_is_a_failed_verification(served: Site
     assert served.link("serving") == served.link("current") == serving
 
 
+@pytest.mark.soak
 def test_slower_than_a_baseline_is_exit_code_6_and_the_release_stays(served: Site) -> None:
     recorded = served.invoke("bench", "--repeats", "1", "--save-baseline")
     assert recorded.exit_code == 0, recorded.text
@@ -168,6 +177,7 @@ def test_slower_than_a_baseline_is_exit_code_6_and_the_release_stays(served: Sit
     assert served.invoke("status", "--json").document[0]["state"] == "serving"
 
 
+@pytest.mark.soak
 def test_killed_controller_while_the_real_engine_starts(served: Site) -> None:
     before = served.link("current")
     served.set(context_length=16384)
@@ -211,6 +221,7 @@ class Asking:
         return int(json.loads(self.lines[-2].removeprefix("data: "))["meta_info"]["completion_tokens"])
 
 
+@pytest.mark.soak
 def test_a_switch_waits_for_running_requests_until_its_deadline(served: Site) -> None:
     before = served.link("current")
     deploying = served.set(context_length=8192, drain_deadline_s=1).start("deploy", "--no-bench")

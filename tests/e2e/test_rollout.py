@@ -65,6 +65,7 @@ def processes(running: Running) -> set[int]:
     return found
 
 
+@pytest.mark.soak
 def test_hosts_that_serve_already_wait_for_nobody(fleet: SeveralHosts) -> None:
     ended = fleet.invoke("deploy", "--no-bench", "--json")
     assert ended.exit_code == 0, ended.text
@@ -138,6 +139,7 @@ def test_ctrl_c_brings_every_host_back(fleet: SeveralHosts) -> None:
     assert set(fleet.invoke("lock.status", "--json").document.values()) == {None}
 
 
+@pytest.mark.soak
 def test_a_killed_controller_takes_its_hosts_processes_along(fleet: SeveralHosts) -> None:
     running = changed(fleet, "kill").start("deploy", "--no-bench", "--batch", "3")
     running.wait_for("h2  start")
@@ -151,6 +153,7 @@ def test_a_killed_controller_takes_its_hosts_processes_along(fleet: SeveralHosts
     assert set(fleet.invoke("lock.status", "--json").document.values()) == {None}
 
 
+@pytest.mark.soak
 def test_guards_give_back_every_host_of_a_controller_that_is_gone_at_once(fleet: SeveralHosts) -> None:
     running = changed(fleet, "gone").start("deploy", "--no-bench", "--batch", "3")
     running.wait_for("h2  start")

@@ -55,7 +55,14 @@ def test_an_unchanged_host_needs_no_playbook(proven: Site) -> None:
     assert not list(proven.runs.glob(f"{proven.report()['run']}/local-*.jsonl"))
 
 
-@pytest.mark.parametrize("path", ["releases/{current}/start", "supervisor/supervisord.conf", "secrets/auth.header"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "releases/{current}/start",
+        pytest.param("supervisor/supervisord.conf", marks=pytest.mark.soak),
+        pytest.param("secrets/auth.header", marks=pytest.mark.soak),
+    ],
+)
 def test_what_was_changed_on_the_host_is_mended(proven: Site, path: str) -> None:
     file = proven.home / path.format(current=proven.link("current"))
     was = file.read_text()
@@ -92,6 +99,7 @@ def test_rollback_serves_the_release_before_and_its_check_only_says_so(proven: S
     assert proven.link("previous") == now
 
 
+@pytest.mark.soak
 def test_rollback_to_a_release_that_does_not_start_comes_back(proven: Site) -> None:
     before, now = two_releases(proven, "broken rollback")
     start = proven.home / "releases" / before / "start"
