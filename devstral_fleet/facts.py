@@ -100,6 +100,62 @@ class AcceleratorFacts(Value):
     """AMD: what a container is given and the host does not have: device nodes, groups."""
 
 
+class DriverBuild(Value):
+    """What DKMS says of a module for one kernel."""
+
+    module: str
+    version: str
+    kernel: str
+    """'' where the module was added and never built."""
+    state: str
+    """DKMS's words: 'installed', 'built', 'added', with its warning behind."""
+
+
+class Package(Value):
+    """A package of the operating system."""
+
+    name: str
+    version: str
+    state: str
+    """dpkg's letters, wanted and found: 'ii' installed, 'hi' held, 'iF' half configured. 'ii' for all of RPM's."""
+
+
+class SystemFacts(Value):
+    """What of a host's operating system decides whether its GPUs' driver works, now and after the next reboot."""
+
+    kernel: str
+    kernels: tuple[str, ...]
+    """Every kernel that has modules, the running one among them."""
+    boot_parameters: tuple[str, ...]
+    swap_mib: int
+    swap_used_mib: int
+    numa_balancing: bool | None
+    """None where the kernel has no such switch."""
+    secure_boot: bool | None
+    """None where the firmware is no UEFI, or does not say."""
+    modules: tuple[str, ...]
+    """Loaded modules of GPU drivers: 'nvidia', 'nouveau', 'amdgpu'."""
+    loaded: dict[str, str]
+    """Version of each that says one."""
+    headers: bool
+    """Whether the running kernel's headers are there, which DKMS builds with."""
+    builds: tuple[DriverBuild, ...]
+    packages: tuple[Package, ...] | None
+    """Of drivers, and all that are half installed; None where neither dpkg nor rpm answers."""
+    package_lock: str
+    """Who keeps apt from working now ('unattended-upgr (pid 812)'), '' for nobody."""
+    boot_free_mib: int
+    """Free space of the file system that holds /boot."""
+    reboot_for: tuple[str, ...]
+    """Packages that asked for a reboot."""
+    switches: int
+    """NVSwitches of the host."""
+    fabric_manager: str
+    """systemd's word for the service: 'active', 'inactive', 'failed'; '' without systemd."""
+    log: tuple[str, ...] | None
+    """The kernel log's lines about GPUs that failed, since boot; None where it cannot be read."""
+
+
 class PortFacts(Value):
     """Who listens on the planned port. `pid` and `command` are 0 and '' for another user's process."""
 

@@ -140,6 +140,14 @@ class HostRules(Value):
     """Percent of its memory that a GPU may hold and still be free."""
     amdgpu_releases: dict[str, str]
     """Version of AMD's kernel module to the driver release that brings it."""
+    boot_free_mib: int = Field(gt=0)
+    """Free space under /boot that another kernel needs."""
+    swap_used_mib: int = Field(gt=0)
+    """Swap that may be in use without a warning."""
+    boot_parameters: dict[str, tuple[str, ...]]
+    """Words of the kernel's command line that a GPU host should have, by accelerator."""
+    xids: dict[int, Literal["reset", "reboot", "power"]]
+    """NVIDIA's numbers of errors that a GPU does not recover from by itself, and what ends them."""
 
 
 class Images(Value):

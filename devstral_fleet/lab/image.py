@@ -35,12 +35,13 @@ class Root:
     repository: str
     packages: tuple[str, ...]
     hooks: tuple[str, ...] = ()
+    suite: str = SUITE
 
     @property
     def tag(self) -> str:
         """Suite and digest of the recipe."""
-        recipe = repr((SUITE, self.packages, self.hooks))
-        return f"{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+        recipe = repr((self.suite, self.packages, self.hooks))
+        return f"{self.suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
     @property
     def reference(self) -> str:
@@ -119,7 +120,7 @@ def _debootstrap(target: Path, root: Root) -> None:
             "mmdebstrap, which makes the lab's images, is missing", fix="sudo apt-get install mmdebstrap uidmap"
         )
     hooks = [f"--customize-hook={hook}" for hook in root.hooks]
-    words = [program, "--variant=minbase", f"--include={','.join(root.packages)}", *hooks, SUITE, str(target)]
+    words = [program, "--variant=minbase", f"--include={','.join(root.packages)}", *hooks, root.suite, str(target)]
     site = mirror()
     made = subprocess.run([*words, *([site] if site else [])], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if made.returncode:

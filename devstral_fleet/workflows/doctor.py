@@ -1,29 +1,29 @@
-"""doctor: what would keep a deploy from working. Read-only."""
+"""doctor: what would keep a deploy from working. Read-only, all hosts at the same time."""
 
 from devstral_fleet.console import Console
-from devstral_fleet.errors import ExitCode, worst
+from devstral_fleet.errors import ExitCode, FleetError, worst
 from devstral_fleet.findings import Finding
 from devstral_fleet.workflows import looking
-from devstral_fleet.workflows.host import Host, each
+from devstral_fleet.workflows.host import survey
 from devstral_fleet.workflows.planning import Ask, targets
 
 
 def doctor(console: Console, ask: Ask) -> ExitCode:
     """Show every finding on every host; exit code 5 when one failed."""
     findings: dict[str, list[dict[str, object]]] = {}
-    judged: list[ExitCode] = []
-
-    def look(host: Host) -> None:
-        found = looking.findings(host)
-        for finding in found:
-            console.finding(host.name, finding)
-        findings[host.name] = [finding.model_dump(mode="json") for finding in found]
-        judged.extend(ExitCode.VERIFICATION for finding in found if finding.state == "fail")
-        console.host(host.name, _sentence(found))
-
-    code = each(targets(ask), console, look)
+    codes: list[ExitCode] = []
+    for target, seen in survey(targets(ask), console, looking.findings):
+        if isinstance(seen, FleetError):
+            console.error(seen)
+            codes.append(seen.code)
+            continue
+        for finding in seen:
+            console.finding(target.name, finding)
+        findings[target.name] = [finding.model_dump(mode="json") for finding in seen]
+        codes.extend(ExitCode.VERIFICATION for finding in seen if finding.state == "fail")
+        console.host(target.name, _sentence(seen))
     console.document(findings)
-    return worst([code, *judged])
+    return worst(codes)
 
 
 def _sentence(found: tuple[Finding, ...]) -> str:

@@ -1,9 +1,11 @@
 """One host in one run: its plan, its shell, its record, and the looks at it that several verbs share."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from devstral_fleet import lock
 from devstral_fleet.console import Console
@@ -22,6 +24,8 @@ from devstral_fleet.workflows.planning import Target
 from devstral_fleet.workflows.record import HostRecord
 
 LOG_LINES = 20
+LOOKS_AT_ONCE = 32
+T = TypeVar("T")
 
 
 @dataclass
@@ -144,6 +148,26 @@ def opened(target: Target, console: Console) -> Iterator[Host]:
         yield Host(target, shell, HostRecord(target, console))
     finally:
         shell.close()
+
+
+def survey(
+    found: Sequence[Target], console: Console, look: Callable[[Host], T]
+) -> Iterator[tuple[Target, T | FleetError]]:
+    """Look at all hosts at the same time; give what was seen, or why nothing was, in their order.
+
+    Args:
+        look: shows nothing and changes nothing; it runs in a thread.
+    """
+
+    def one(target: Target) -> T | FleetError:
+        try:
+            with opened(target, console) as host:
+                return look(host)
+        except FleetError as error:
+            return error
+
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        yield from zip(found, pool.map(one, found), strict=True)
 
 
 def each(found: Iterable[Target], console: Console, step: Callable[[Host], None]) -> ExitCode:

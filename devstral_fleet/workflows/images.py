@@ -13,9 +13,8 @@ from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows import planning
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
-from devstral_fleet.workflows.host_deploy import Turn
 from devstral_fleet.workflows.planning import Ask, inventory_path, targets
-from devstral_fleet.workflows.rollout import Rollout
+from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
 
 
@@ -27,7 +26,7 @@ def images(console: Console, ask: Ask, *, check: bool) -> ExitCode:
         raise ConfigurationError(f"{native[0]} runs the engine without a container", fix="leave it out of --host")
     with Run(console, RunDirectory.create(project.runs(), "images"), "images", ask) as run:
 
-        def step(host: Host, _turn: Turn) -> None:
+        def step(host: Host) -> None:
             converging = Converging(host, run.directory, inventory)
             if check:
                 converging.preview("images.yml", "none")
@@ -36,10 +35,7 @@ def images(console: Console, ask: Ask, *, check: bool) -> ExitCode:
                 console.host(host.name, "brought" if outcome.changed else "was there already; nothing was sent")
                 host.record.outcome = "brought"
 
-        if len(found) == 1:
-            run.on(found[0], lambda host: step(host, lambda _changes: None))
-        else:
-            Rollout(run, found, step, size=len(found), gated=False).go()
+        everywhere(run, found, step)
     return run.exit_code
 
 

@@ -2,23 +2,24 @@
 
 from devstral_fleet import lock
 from devstral_fleet.console import Console
-from devstral_fleet.errors import ConfigurationError, ExitCode
-from devstral_fleet.workflows.host import Host, each
+from devstral_fleet.errors import ConfigurationError, ExitCode, FleetError, worst
+from devstral_fleet.workflows.host import Host, each, survey
 from devstral_fleet.workflows.planning import Ask, targets
 
 
 def status(console: Console, ask: Ask) -> ExitCode:
     """Show who holds each host's lock."""
     owners: dict[str, object] = {}
-
-    def show(host: Host) -> None:
-        owner = lock.status(host.shell, host.layout)
-        owners[host.name] = owner.model_dump(mode="json") if owner else None
-        console.host(host.name, sentence(owner) if owner else "not locked")
-
-    code = each(targets(ask), console, show)
+    codes: list[ExitCode] = []
+    for target, owner in survey(targets(ask), console, lambda host: lock.status(host.shell, host.layout)):
+        if isinstance(owner, FleetError):
+            console.error(owner)
+            codes.append(owner.code)
+            continue
+        owners[target.name] = owner.model_dump(mode="json") if owner else None
+        console.host(target.name, sentence(owner) if owner else "not locked")
     console.document(owners)
-    return code
+    return worst(codes)
 
 
 def release(console: Console, ask: Ask, *, yes: bool) -> ExitCode:

@@ -4,9 +4,9 @@ import time
 from datetime import UTC, datetime
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import checks, checks_docker, checks_gpu, releases, rolevars
+from devstral_fleet import checks, checks_docker, checks_gpu, checks_system, releases, rolevars
 from devstral_fleet.errors import ProbeError, VerificationError
-from devstral_fleet.facts import HostFacts
+from devstral_fleet.facts import AcceleratorFacts, HostFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import amd as amd_probe
@@ -14,6 +14,7 @@ from devstral_fleet.probes import host as host_probe
 from devstral_fleet.probes import nvidia as nvidia_probe
 from devstral_fleet.probes import pci as pci_probe
 from devstral_fleet.probes import port as port_probe
+from devstral_fleet.probes import system as system_probe
 from devstral_fleet.releases import ReleaseDecision
 from devstral_fleet.workflows.host import Host
 
@@ -74,7 +75,17 @@ def gpu_findings(host: Host) -> tuple[Finding, ...]:
         return (checks_gpu.unread(error),)
     host.record.known["gpus"] = seen
     promised = host.target.intent.gpu_count
-    return checks_gpu.before(host.plan, bus, seen, catalog=catalogs.load(), promised=promised)
+    found = checks_gpu.before(host.plan, bus, seen, catalog=catalogs.load(), promised=promised)
+    return (*found, *system_findings(host, seen))
+
+
+def system_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
+    """What of the operating system keeps the driver from working, now or after the next reboot."""
+    try:
+        system = system_probe.read(host.shell)
+    except ProbeError as error:
+        return (checks_system.unread(error),)
+    return checks_system.before(host.plan, system, seen, rules=catalogs.load().runtimes.hosts)
 
 
 def python_minimum(plan: DeploymentPlan) -> str:

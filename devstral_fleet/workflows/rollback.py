@@ -9,11 +9,12 @@ from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_deploy import Attempt
 from devstral_fleet.workflows.interrupts import deferred
 from devstral_fleet.workflows.planning import Ask, inventory_path, targets
+from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
 
 
 def rollback(console: Console, ask: Ask, release: str, *, lock_wait_s: int, check: bool) -> ExitCode:
-    """Go back on every host that was named."""
+    """Go back on every host that was named, at the same time."""
     found, inventory = targets(ask), inventory_path(ask)
     with Run(console, RunDirectory.create(project.runs(), "rollback"), "rollback", ask) as run:
 
@@ -21,8 +22,7 @@ def rollback(console: Console, ask: Ask, release: str, *, lock_wait_s: int, chec
             converging = Converging(host, run.directory, inventory)
             preview(converging, release) if check else rollback_host(converging, release, lock_wait_s)
 
-        for target in found:
-            run.on(target, step)
+        everywhere(run, found, step)
     return run.exit_code
 
 

@@ -5,7 +5,7 @@ not touched.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
@@ -13,6 +13,7 @@ from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.report.model import HostReport
 from devstral_fleet.workflows import host_process
+from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_process import HostProcess, Step
 from devstral_fleet.workflows.interrupts import handed_on
 from devstral_fleet.workflows.planning import Target
@@ -33,6 +34,18 @@ class NotBegun:
 
     def report(self) -> HostReport:
         return HostReport(host=self.target.name, outcome="untouched", exit_code=0, plan=self.target.plan)
+
+
+def everywhere(run: Run, targets: Sequence[Target], step: Callable[[Host], None]) -> None:
+    """Run one step on all hosts at the same time; one that fails leaves the others alone.
+
+    Raises:
+        KeyboardInterrupt: one came; every host is in a known state.
+    """
+    if len(targets) == 1:
+        run.on(targets[0], step)
+    else:
+        Rollout(run, targets, lambda host, _turn: step(host), size=len(targets), gated=False).go()
 
 
 class Rollout:

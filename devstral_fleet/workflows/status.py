@@ -1,36 +1,32 @@
-"""status: what serves on each host."""
+"""status: what serves on each host. All are asked at the same time."""
 
 from typing import Any
 
 from devstral_fleet import lock
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, worst
-from devstral_fleet.workflows.host import Host, opened
-from devstral_fleet.workflows.planning import Ask, Target, targets
+from devstral_fleet.workflows.host import Host, survey
+from devstral_fleet.workflows.planning import Ask, targets
 
 COLUMNS = ("host", "state", "model", "release", "endpoint", "lock")
 
 
 def status(console: Console, ask: Ask) -> ExitCode:
     """Show one line a host; a host that cannot be asked is shown with its reason, and decides the exit code."""
-    rows, codes = [], []
-    for target in targets(ask):
-        row, code = _row(console, target)
-        rows.append(row)
-        codes.append(code)
+    rows, codes = list[dict[str, Any]](), list[ExitCode]()
+    for target, seen in survey(targets(ask), console, _facts):
+        if isinstance(seen, FleetError):
+            console.error(seen)
+            codes.append(seen.code)
+            seen = _blank(target.name, seen)
+        rows.append(seen)
     console.table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
     console.document(rows)
     return worst(codes)
 
 
-def _row(console: Console, target: Target) -> tuple[dict[str, Any], ExitCode]:
-    try:
-        with opened(target, console) as host:
-            return _facts(host), ExitCode.OK
-    except FleetError as error:
-        console.error(error)
-        blank = {**dict.fromkeys(COLUMNS, ""), "pid": 0}
-        return {**blank, "host": target.name, "state": type(error).__name__}, error.code
+def _blank(name: str, error: FleetError) -> dict[str, Any]:
+    return {**dict.fromkeys(COLUMNS, ""), "pid": 0, "host": name, "state": type(error).__name__}
 
 
 def _facts(host: Host) -> dict[str, Any]:

@@ -7,22 +7,20 @@ from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, inventory_path, targets
+from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
 
 
 def stop(console: Console, ask: Ask, *, lock_wait_s: int, check: bool) -> ExitCode:
-    """Stop serving on every host that was named."""
+    """Stop serving on every host that was named, at the same time."""
     found, inventory = targets(ask), inventory_path(ask)
     with Run(console, RunDirectory.create(project.runs(), "stop"), "stop", ask) as run:
 
         def step(host: Host) -> None:
             converging = Converging(host, run.directory, inventory)
-            converging.preview("stop.yml", host.releases().serving or "none") if check else stop_host(
-                converging, lock_wait_s
-            )
+            preview(converging) if check else stop_host(converging, lock_wait_s)
 
-        for target in found:
-            run.on(target, step)
+        everywhere(run, found, step)
     return run.exit_code
 
 

@@ -7,15 +7,15 @@ from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows import proving
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, targets
+from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
 
 
 def verify(console: Console, ask: Ask) -> ExitCode:
-    """Compare and ask on every host that was named; one failing host does not stop the others."""
+    """Compare and ask on every host that was named, at the same time; one that fails leaves the others alone."""
     found = targets(ask)
     with Run(console, RunDirectory.create(project.runs(), "verify"), "verify", ask) as run:
-        for target in found:
-            run.on(target, verify_host)
+        everywhere(run, found, verify_host)
     return run.exit_code
 
 

@@ -113,6 +113,21 @@ def test_the_same_command_goes_on_where_the_rollout_ended(fleet: SeveralHosts) -
     assert set(begun(fleet, "compare")[:2]) == {"h1", "h2"}, "what serves already waits for nobody"
 
 
+def test_every_host_goes_back_at_the_same_time(fleet: SeveralHosts) -> None:
+    before, now = fleet.links("previous"), fleet.links("current")
+    assert all(before)
+
+    ended = fleet.invoke("rollback")
+
+    assert ended.exit_code == 0, ended.text
+    said = [(event["kind"], event.get("text"), event["host"]) for event in events(fleet) if "host" in event]
+    switched = [said.index(("phase", "switch", member.host)) for member in fleet.members]
+    proven = [said.index(("ended", "rolled-back", member.host)) for member in fleet.members]
+    assert max(switched) < min(proven)
+    assert (fleet.links("serving"), fleet.links("previous")) == (before, now)
+    assert fleet.invoke("verify").text.count("which was made from another plan") > len(fleet.members)
+
+
 def test_a_host_that_is_not_ready_ends_the_rollout_before_the_gate(fleet: SeveralHosts) -> None:
     before = fleet.links("serving")
     changed(fleet, "not-ready")

@@ -58,9 +58,8 @@ def test_doctor_finds_a_clean_host_and_says_that_it_is_simulated(operator: Opera
     states = {check: finding["state"] for check, finding in findings.items()}
     assert {check for check, state in states.items() if state != "ok"} == {"simulated"}
     assert f"simulated ({HOSTS[name]})" in findings["simulated"]["summary"]
-    assert {"gpu-vendor", "gpu-driver", "gpu-count", "gpu-model", "gpu-memory", "gpu-container", "docker"} <= set(
-        states
-    )
+    assert {"gpu-vendor", "gpu-driver", "gpu-count", "gpu-model", "gpu-memory", "gpu-container"} <= set(states)
+    assert {"docker", "driver-build", "driver-package", "kernel-log", "secure-boot", "packages"} <= set(states)
     assert f"{name}  clean, and simulated" in operator.on(name, "doctor").text
 
 
@@ -96,8 +95,10 @@ def test_a_planted_fault_is_found(operator: Operator) -> None:
     host.root("sed", "-i", "0,/<current_mig>Disabled/s//<current_mig>Enabled/", answer)
     host.root("sh", "-c", f"echo 0x74a1 >{SIMULATION}/{PCI}/0000:00:0d.0/device")
     host.root("sh", "-c", f"echo 0x1002 >{SIMULATION}/{PCI}/0000:00:0d.0/vendor")
+    host.root("sh", "-c", f"echo 'NVRM: Xid (PCI:0000:00:06): 79, GPU has fallen off the bus.' >{SIMULATION}/said/log")
     found = operator.on("sim-h100x8", "doctor")
     assert found.exit_code == 5
+    assert "the kernel log names a GPU that failed: Xid 79" in found.text
     assert "GPUs are partitioned: GPU 0" in found.text
     assert "GPUs of two vendors, NVIDIA and AMD" in found.text
     stopped = operator.on("sim-h100x8", "deploy", "--check")

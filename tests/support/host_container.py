@@ -109,13 +109,13 @@ class HostLab:
         self.client = client
         self.place = Lab(directory)
 
-    def host(self, name: str) -> HostContainer:
+    def host(self, name: str, root: image.Root = image.HOST) -> HostContainer:
         """The host of that name."""
-        return self._named((name,))[0]
+        return self._named((name,), root)[0]
 
     def hosts(self, count: int) -> tuple[HostContainer, ...]:
         """The lab's first `count` hosts: lab01, lab02, ..."""
-        return self._named(labs.host_names(count))
+        return self._named(labs.host_names(count), image.HOST)
 
     @property
     def inventory(self) -> Path:
@@ -123,8 +123,8 @@ class HostLab:
         inventory.write(self.place.inventory, tuple(labs.present(self.client, self.place).values()))
         return self.place.inventory
 
-    def _named(self, names: tuple[str, ...]) -> tuple[HostContainer, ...]:
-        found, _ = labs.ensure(self.client, self.place, names, image.ensure(self.client, CACHE))
+    def _named(self, names: tuple[str, ...], root: image.Root) -> tuple[HostContainer, ...]:
+        found, _ = labs.ensure(self.client, self.place, names, image.ensure(self.client, CACHE, root))
         return tuple(HostContainer(**vars(found[name])) for name in names)
 
 
