@@ -117,6 +117,15 @@ def test_simulated_hosts_are_clean(name: str, tmp_path: Path) -> None:
     assert {finding.state for finding in found.values()} == {"ok"}
 
 
+def test_a_real_h100_host_is_clean() -> None:
+    """Recorded on a GPU machine without network (Ubuntu 24.04, 2026-11-26); the name of its kernel and the command line
+    were replaced. Its driver is no package, and its process 1 is not systemd."""
+    seen = system.parse((CASES / "h100.txt").read_text())
+    assert (seen.modules, seen.loaded, seen.log) == (("nvidia",), {"nvidia": "580.159.04"}, ())
+    found = judged("nvidia", {}, seen)
+    assert {name: finding for name, finding in found.items() if finding.state != "ok"} == {}
+
+
 def test_this_machine_can_be_looked_at() -> None:
     seen = system.read(LocalShell())
     assert seen.kernel == os.uname().release
