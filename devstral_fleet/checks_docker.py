@@ -11,7 +11,9 @@ def before(plan: DeploymentPlan, docker: DockerFacts, *, by_systemd: bool) -> tu
     Args:
         by_systemd: whether systemd would keep the engine (`rolevars.manager_for`).
     """
-    return () if plan.image is None else (_keeper(by_systemd), _engine(docker))
+    if plan.image is None:
+        return ()
+    return (_keeper(by_systemd), _engine(docker), *((_registry(docker),) if plan.image.pulled else ()))
 
 
 def after(plan: DeploymentPlan, docker: DockerFacts) -> tuple[Finding, ...]:
@@ -46,6 +48,19 @@ def _engine(docker: DockerFacts) -> Finding:
         summary="no Docker engine answers",
         fix="on the host: sudo apt-get install docker.io, or sudo systemctl start docker",
         evidence=(docker.detail,) if docker.detail else (),
+    )
+
+
+def _registry(docker: DockerFacts) -> Finding:
+    if not docker.unresolved:
+        said = "the image is there" if docker.image_id else "the image's registry has an address"
+        return Finding(check="registry", state="ok", summary=said)
+    return Finding(
+        check="registry",
+        state="fail",
+        summary=f"the host finds no address of {docker.unresolved}, from which the image is pulled",
+        fix="correct the host's name servers (resolvectl status), give its Docker a proxy "
+        "(/etc/systemd/system/docker.service.d), or name an image that this machine has: fleet_image",
     )
 
 

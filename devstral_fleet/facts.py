@@ -222,6 +222,8 @@ class DockerFacts(Value):
     """Id of the image that our container runs, '' where it does not run."""
     published: tuple[int, ...]
     """Ports of the host that our container's are published on."""
+    unresolved: str = ""
+    """The registry that the image would be pulled from, where the host cannot find its address."""
 
 
 NO_DOCKER = DockerFacts(version="", detail="", image_id="", running_id="", published=())

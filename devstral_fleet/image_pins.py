@@ -12,6 +12,7 @@ from devstral_fleet.errors import ConfigurationError
 
 FILE = "images.lock.yml"
 HEAD = "# Image: digest, as its registry said. Written by `invoke images --pin`; plans and builds take these.\n"
+DOCKER_HUB = "registry-1.docker.io"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -53,6 +54,11 @@ def has_registry(reference: str) -> bool:
     """Tell whether a name begins with a registry's address. Source: Docker's rule for image names."""
     first, slash, _ = reference.partition("/")
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def registry_of(reference: str) -> str:
+    """Return the name of the machine that a reference is pulled from, without port. Source: as above."""
+    return reference.partition("/")[0].partition(":")[0] if has_registry(reference) else DOCKER_HUB
 
 
 def _broken(path: str, why: str, evidence: str = "") -> ConfigurationError:

@@ -2,39 +2,53 @@
 
 from devstral_fleet.facts import DockerFacts
 from devstral_fleet.layout import HostLayout
-from devstral_fleet.probes import output
+from devstral_fleet.probes import output, place
 from devstral_fleet.shell import Shell
 
+# An address is asked for where an image has to be pulled: of a proxy's registry only the proxy must know it, and a
+# simulated host of the lab pulls nothing.
 SCRIPT = r"""
-container=$1 image=$2
+container=$1 image=$2 registry=$3
 if ! version=$(docker version --format '{{.Server.Version}}' 2>&1); then
-    printf 'version=\ndetail=%s\nimage_id=\nrunning_id=\npublished=\n' "$(printf '%s' "$version" | tail -n 1)"
+    detail=$(printf '%s' "$version" | tail -n 1)
+    printf 'version=\ndetail=%s\nimage_id=\nrunning_id=\npublished=\nunresolved=\n' "$detail"
     exit 0
 fi
 ports='{{range .NetworkSettings.Ports}}{{range .}}{{.HostPort}} {{end}}{{end}}'
+image_id=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null)
+unresolved=
+if [ -z "$image_id$simulated" ] && [ -n "$registry" ]; then
+    proxy=$(docker info --format '{{.HTTPSProxy}}{{.HTTPProxy}}' 2>/dev/null)
+    [ -n "$proxy" ] || timeout 10 getent ahosts "$registry" >/dev/null 2>&1 || unresolved=$registry
+fi
 cat <<END
 version=$version
 detail=
-image_id=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null)
+image_id=$image_id
 running_id=$(docker container inspect --format '{{if .State.Running}}{{.Image}}{{end}}' "$container" 2>/dev/null)
 published=$(docker container inspect --format "$ports" "$container" 2>/dev/null)
+unresolved=$unresolved
 END
 """
-NAMES = ("version", "detail", "image_id", "running_id", "published")
+NAMES = ("version", "detail", "image_id", "running_id", "published", "unresolved")
 
 
-def command(layout: HostLayout, reference: str) -> list[str]:
+def command(layout: HostLayout, reference: str, registry: str = "") -> list[str]:
     """Words of the probe; the script itself goes to standard input."""
-    return ["sh", "-s", layout.container, reference]
+    return ["sh", "-s", layout.container, reference, registry]
 
 
-def read(shell: Shell, layout: HostLayout, reference: str) -> DockerFacts:
-    """Ask a host's Docker engine. `reference` is the plan's image. An engine that does not answer is no error.
+def read(shell: Shell, layout: HostLayout, reference: str, registry: str = "") -> DockerFacts:
+    """Ask a host's Docker engine. An engine that does not answer is no error.
+
+    Args:
+        reference: the plan's image.
+        registry: the machine that has to be found where the image is not there, '' for none.
 
     Raises:
         ProbeError: the script failed or printed something else.
     """
-    return parse(output.run(shell, "docker", command(layout, reference), stdin=SCRIPT))
+    return parse(output.run(shell, "docker", command(layout, reference, registry), stdin=place.SCRIPT + SCRIPT))
 
 
 def parse(text: str) -> DockerFacts:
@@ -49,4 +63,5 @@ def parse(text: str) -> DockerFacts:
         image_id=values["image_id"],
         running_id=values["running_id"],
         published=tuple(sorted({int(port) for port in ports})),
+        unresolved=values["unresolved"],
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from devstral_fleet import lock
+from devstral_fleet import image_pins, lock
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, PlanError, ProbeError, VerificationError, worst
 from devstral_fleet.facts import NO_DOCKER, DockerFacts, EngineFacts, ReleasesFacts, ServiceFacts
@@ -113,7 +113,10 @@ class Host:
     def docker(self) -> DockerFacts:
         """What the host's Docker engine says; nothing is asked where the engine runs without a container."""
         image = self.plan.image
-        return docker_probe.read(self.shell, self.layout, image.reference) if image else NO_DOCKER
+        if image is None:
+            return NO_DOCKER
+        registry = image_pins.registry_of(image.reference) if image.pulled else ""
+        return docker_probe.read(self.shell, self.layout, image.reference, registry)
 
     def python(self, *options: str) -> tuple[str, ...]:
         """Words that start the interpreter of the engine: its environment's, or its container's.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devstral_fleet import checks, checks_docker
+from devstral_fleet import checks, checks_docker, image_pins
 from devstral_fleet.facts import NO_DOCKER, DockerFacts, EngineFacts
 from devstral_fleet.plan import DeploymentPlan, ImageChoice
 from tests.support.values import ENGINE, PLAN, RUNNING, VERSIONS, releases
@@ -18,18 +18,48 @@ def test_a_native_plan_asks_nothing_of_docker() -> None:
 
 
 def test_a_fit_host() -> None:
-    assert [finding.state for finding in checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=True)] == ["ok", "ok"]
+    found = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=True)
+    assert [(finding.check, finding.state) for finding in found] == [
+        ("service-manager", "ok"),
+        ("docker", "ok"),
+        ("registry", "ok"),
+    ]
+
+
+def test_a_registry_must_have_an_address_where_the_image_is_pulled() -> None:
+    lost = GOOD.model_copy(update={"image_id": "", "unresolved": "registry.site"})
+    *_, registry = checks_docker.before(IN_A_CONTAINER, lost, by_systemd=True)
+    assert (registry.check, registry.state) == ("registry", "fail")
+    assert "no address of registry.site" in registry.summary
+    sent = IN_A_CONTAINER.model_copy(update={"image": IMAGE.model_copy(update={"pulled": False})})
+    assert {finding.check for finding in checks_docker.before(sent, lost, by_systemd=True)} == {
+        "service-manager",
+        "docker",
+    }
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry"),
+    [
+        ("lmsysorg/sglang:v0.5.20", image_pins.DOCKER_HUB),
+        ("sglang", image_pins.DOCKER_HUB),
+        ("registry.site/a/b:1", "registry.site"),
+        ("127.0.0.1:5000/a@sha256:00", "127.0.0.1"),
+    ],
+)
+def test_which_machine_has_a_name(reference: str, registry: str) -> None:
+    assert image_pins.registry_of(reference) == registry
 
 
 def test_systemd_must_be_ours_to_tell() -> None:
-    keeper, _ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False)
+    keeper, *_ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False)
     assert (keeper.check, keeper.state) == ("service-manager", "fail")
     assert "ansible_become: true" in keeper.fix
 
 
 def test_a_docker_that_does_not_answer_fails_with_its_words() -> None:
     silent = NO_DOCKER.model_copy(update={"detail": "Cannot connect"})
-    _, engine = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True)
+    _, engine, _ = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True)
     assert (engine.check, engine.state, engine.evidence) == ("docker", "fail", ("Cannot connect",))
     assert "apt-get install docker.io" in engine.fix
 
