@@ -51,11 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Draw the seed once; every process of a run gets the same. Keep temporary paths short, and hear Ctrl-C.
 
     supervisord's socket lies in those paths, and a socket's path has 107 characters at most. A shell has SIGINT ignored
-    by what it runs in the background, and the controllers that tests interrupt would inherit that.
+    by what it runs in the background, nohup SIGHUP, and the controllers that tests interrupt would inherit that.
     """
     settings.register_profile("fleet", deadline=None)  # how long an example takes is others' load, not its outcome
     settings.load_profile("fleet")
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.option.kill_seed = config.option.kill_seed or SystemRandom().randrange(1, 1_000_000)
     if config.getoption("numprocesses", None) and not config.option.basetemp:
         config.option.basetemp = config.stash[OWN_BASETEMP] = tempfile.mkdtemp(prefix="t")
