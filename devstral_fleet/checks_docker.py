@@ -1,19 +1,28 @@
 """What the container runtime asks of a host, and whether the container runs the planned image (pure)."""
 
+from devstral_fleet.catalog.provisioning import System
 from devstral_fleet.facts import DockerFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.plan import DeploymentPlan
 
 
-def before(plan: DeploymentPlan, docker: DockerFacts, *, by_systemd: bool) -> tuple[Finding, ...]:
+def before(
+    plan: DeploymentPlan, docker: DockerFacts, *, by_systemd: bool, system: System | None
+) -> tuple[Finding, ...]:
     """Judge a host before anything is changed there; nothing is asked of one that runs the engine natively.
 
     Args:
         by_systemd: whether systemd would keep the engine (`rolevars.manager_for`).
+        system: the catalog's word on how to provision the host's system, None for none.
     """
     if plan.image is None:
         return ()
-    return (_keeper(by_systemd), _engine(docker), *((_registry(docker),) if plan.image.pulled else ()))
+    return (
+        _keeper(by_systemd),
+        _engine(plan, docker),
+        _provision(docker, system),
+        *((_registry(docker),) if plan.image.pulled else ()),
+    )
 
 
 def after(plan: DeploymentPlan, docker: DockerFacts) -> tuple[Finding, ...]:
@@ -39,16 +48,29 @@ def _keeper(by_systemd: bool) -> Finding:
     )
 
 
-def _engine(docker: DockerFacts) -> Finding:
+def _engine(plan: DeploymentPlan, docker: DockerFacts) -> Finding:
     if docker.version:
         return Finding(check="docker", state="ok", summary=f"Docker {docker.version} answers")
     return Finding(
         check="docker",
         state="fail",
         summary="no Docker engine answers",
-        fix="on the host: sudo apt-get install docker.io, or sudo systemctl start docker",
+        fix=f".venv/bin/invoke provision --host {plan.host}; where it is installed, on the host: "
+        "sudo systemctl start docker",
         evidence=(docker.detail,) if docker.detail else (),
     )
+
+
+def _provision(docker: DockerFacts, system: System | None) -> Finding:
+    if system is None:
+        return Finding(
+            check="provision",
+            state="ok" if docker.version else "warn",
+            summary="nothing is known of how to provision this system",
+            fix="" if docker.version else "install a Docker engine by hand, as its documents say",
+        )
+    tried = "" if system.proven == "converged" else " as its documents say (rendered): it was never tried on one"
+    return Finding(check="provision", state="ok", summary=f"{system.name} can be provisioned{tried}")
 
 
 def _registry(docker: DockerFacts) -> Finding:

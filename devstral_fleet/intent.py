@@ -67,5 +67,11 @@ class HostIntent(Value):
     drain_deadline_s: int | None = Field(default=None, ge=1)
     """Seconds that a stopping engine may take to finish its requests."""
     health_deadline_s: int | None = Field(default=None, ge=1)
+    packages: Literal["auto", "distribution", "vendor"] = "auto"
+    """Whose Docker engine a host gets that has none; auto: the distribution's where it has one, else Docker's own."""
+    repositories: dict[str, str] = Field(default_factory=dict)
+    """Addresses of a site's mirrors of vendors' package repositories, by name ('docker')."""
+    repository_keys: dict[str, str] = Field(default_factory=dict)
+    """Paths on the controller of the keys (OpenPGP) that a site has checked itself, by the repository's name."""
     provision: bool = True
     """False: deploy and doctor only look; nothing of the operating system or a card is changed."""

@@ -172,7 +172,7 @@ def _changes(result: Mapping[str, Any]) -> str:
     if "censored" in result:
         return ""
     lines = [f"{line}\n" for line in result.get("stdout_lines", ())]
-    return _diff(result.get("diff")) or "".join(lines)
+    return _diff(result.get("diff")) or "".join(lines) or str(result.get("msg", ""))
 
 
 def _diff(diff: object) -> str:

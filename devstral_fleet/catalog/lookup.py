@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from devstral_fleet.catalog.engines import Engines, EngineVersion
+from devstral_fleet.catalog.provisioning import Provisioning
 from devstral_fleet.catalog.schema import (
     AccuracyBaseline,
     Baseline,
@@ -44,6 +45,7 @@ class Catalog:
     gpus: Mapping[str, Gpu]
     runtimes: Images
     engines: Engines
+    provisioning: Provisioning
     workloads: Mapping[str, Workload]
     tolerances: Tolerances
     baselines: tuple[Baseline, ...]

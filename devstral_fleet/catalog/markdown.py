@@ -21,6 +21,7 @@ def catalog_markdown(catalog: Catalog) -> str:
         ("Accelerators", _gpus(catalog.gpus.values())),
         ("Images", _images(catalog)),
         ("Native environments", _native(catalog)),
+        ("Systems that can be provisioned", _systems(catalog)),
         ("SGLang versions", _versions(catalog)),
         ("Flags that not every version has", _flags(catalog)),
         ("Workloads", _workloads(catalog)),
@@ -52,6 +53,16 @@ def _models(models: Iterable[Model]) -> str:
                 model.licence,
             )
             for model in models
+        ],
+    )
+
+
+def _systems(catalog: Catalog) -> str:
+    return _table(
+        ("system", "packages", "its own Docker engine", "proven"),
+        [
+            (f"`{each.name}`", each.family, ", ".join(f"`{name}`" for name in each.docker) or "none", each.proven)
+            for each in catalog.provisioning.systems.values()
         ],
     )
 

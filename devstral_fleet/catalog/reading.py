@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from devstral_fleet.catalog.engines import Engines
 from devstral_fleet.catalog.lookup import Catalog
+from devstral_fleet.catalog.provisioning import Provisioning
 from devstral_fleet.catalog.schema import BaselineFile, Gpu, Images, Model, Workloads
 from devstral_fleet.errors import CatalogError
 
@@ -42,12 +43,14 @@ def load_from(directory: Path) -> Catalog:
     runtimes = _read(directory / "images.yml", Images, named=("images",))
     engines = _read(directory / "engines.yml", Engines)
     workloads = _read(directory / "workloads.yml", Workloads, named=("workloads",))
+    provisioning = _read(directory / "provision.yml", Provisioning, named=("systems",))
     files = [read_baselines(path) for path in sorted((directory / "baselines").glob("*.json"))]
     catalog = Catalog(
         models=models,
         gpus=gpus,
         runtimes=runtimes,
         engines=engines,
+        provisioning=provisioning,
         workloads=workloads.workloads,
         tolerances=workloads.tolerances,
         baselines=tuple(row for file in files for row in file.baselines),

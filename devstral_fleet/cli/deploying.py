@@ -1,4 +1,4 @@
-"""Verbs that change what a host serves: deploy, rollback, stop."""
+"""Verbs that change a host: deploy, provision, rollback, stop."""
 
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,23 @@ def deploy(
     return workflow.deploy(console, ask, switches, batch)
 
 
+@verb(batch="hosts at the same time once the first one is done: a number, or a percentage of them all (default: 25%)")
+def provision(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    check: bool = False,
+    lock_wait: int = 0,
+    batch: str = "",
+    json: bool = False,
+) -> "ExitCode":
+    """Install what a host needs under its engine: packages, kernel settings, a Docker engine."""
+    from devstral_fleet.workflows import provision as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    return workflow.provision(console, Ask(host, inventory), check=check, lock_wait_s=lock_wait, batch=batch)
+
+
 @verb(release="release id to go back to (default: the one before)")
 def rollback(
     console: "Console",
@@ -74,4 +91,4 @@ def stop(
     return workflow.stop(console, Ask(host, inventory), lock_wait_s=lock_wait, check=check)
 
 
-TASKS = (deploy, rollback, stop)
+TASKS = (deploy, provision, rollback, stop)

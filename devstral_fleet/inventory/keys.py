@@ -179,8 +179,14 @@ def _typed(given: Mapping[str, object], folder: Path, connection: Connection) ->
         values["home"] = str(Path(home).expanduser() if connection.kind == "local" else PurePosixPath(home))
     for name in ("engine_requirements", "ca_bundle"):
         if isinstance(path := values.get(name), str):
-            values[name] = str((folder / Path(path).expanduser()).absolute())
+            values[name] = _on_controller(folder, path)
+    if isinstance(paths := values.get("repository_keys"), dict):
+        values["repository_keys"] = {name: _on_controller(folder, str(path)) for name, path in paths.items()}
     return values
+
+
+def _on_controller(folder: Path, path: str) -> str:
+    return str((folder / Path(path).expanduser()).absolute())
 
 
 def _home_problems(intent: HostIntent) -> list[Problem]:

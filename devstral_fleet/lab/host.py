@@ -38,7 +38,7 @@ MACHINE: dict[str, Any] = {
 }
 CGROUPS = "/sys/fs/cgroup"
 ENGINE_DATA = "/var/lib/docker"
-READY = ("systemctl", "is-active", "--quiet", "docker")
+READY = ("sh", "-c", "! systemctl cat --quiet docker >/dev/null 2>&1 || systemctl is-active --quiet docker")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class LabHost:
         self.container.put_archive("/", _archive(files, mode))
 
     def wait(self, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Wait until the host has booted: it lets its user in and its Docker engine runs.
+        """Wait until the host has booted: it lets its user in, and its Docker engine runs where it has one.
 
         Raises:
             UnreachableError: it did not within a minute, or its process 1 ended.

@@ -30,10 +30,12 @@ Outcome = Literal[
     "recorded",
     "stopped",
     "brought",
+    "provisioned",
     "untouched",
     "unknown",
 ]
-"""How a host ended. `brought`: its image is there; `untouched`: the rollout ended before its turn;
+"""How a host ended. `brought`: its image is there; `provisioned`: what an engine needs is;
+`untouched`: the rollout ended before its turn;
 `rolled-back`: as `rollback` was asked to; `restored`: it failed, the previous release serves."""
 
 SHOWN_METRICS = (

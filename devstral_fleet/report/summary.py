@@ -16,6 +16,7 @@ OUTCOMES = {
     "recorded": "measured and recorded as its baseline",
     "stopped": "stopped",
     "brought": "has its image",
+    "provisioned": "has what an engine needs",
     "untouched": "not touched: the rollout ended before its turn",
     "unknown": "ended without an outcome",
 }

@@ -62,6 +62,11 @@ class Converging:
             outcome = self._play(
                 playbook_name, self.host.plan, release_id, return_to=return_to, guarded=guarded, check=True
             )
+        self.show_changes(outcome)
+
+    def show_changes(self, outcome: PlaybookOutcome) -> None:
+        """Say what a check has foreseen."""
+        record = self.host.record
         for change in record.known["changes"]:
             record.console.host(self.host.name, f"would change: {change.task}")
             for line in change.diff.splitlines():
@@ -112,10 +117,13 @@ class Converging:
         image_source: str = "",
         audit: Audit | None = None,
     ) -> PlaybookOutcome:
-        """Write the run's inventory for this playbook, run it, remember its tasks; raise what failed."""
         variables = self._variables(
             plan, release_id, return_to=return_to, guarded=guarded, image_source=image_source, audit=audit
         )
+        return self.play(name, variables, check=check)
+
+    def play(self, name: str, variables: rolevars.RoleVariables, *, check: bool = False) -> PlaybookOutcome:
+        """Run a playbook on the host with these role variables, remember its tasks; raise what failed."""
         folder = f"inventory/{self.host.name}/{name.removesuffix('.yml')}"  # several hosts write theirs at once
         for file, text in rolevars.inventory_files({self.host.name: variables}).items():
             self.directory.write_text(f"{folder}/{file}", text)

@@ -5,7 +5,7 @@ from devstral_fleet.batches import batch_size
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import hooks, looking, measuring
+from devstral_fleet.workflows import hooks, looking, measuring, provisioning
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_deploy import Switches, Turn, deploy_host
@@ -46,6 +46,11 @@ def deploy(console: Console, ask: Ask, switches: Switches, batch: str = "") -> E
 def preview(host: Host, converging: Converging) -> None:
     """Show on one host what a deploy would change; nothing is changed, no lock is taken."""
     with host.record.phase("look"):
-        decision = looking.before(host)
+        seen = looking.findings(host)
+    if provisioning.helps(host, seen):
+        host.record.console.host(host.name, "would be provisioned first; what a deploy changes then shows afterwards")
+        provisioning.preview(converging)
+        return
+    decision = looking.decide(host, seen)
     host.record.console.host(host.name, decision.reason)
     converging.preview("deploy.yml", decision.release_id, decision.rollback_to)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from devstral_fleet.errors import FleetError
 from devstral_fleet.lock import Hold
 from devstral_fleet.releases import ReleaseDecision
-from devstral_fleet.workflows import endpoint, looking, measuring, proving
+from devstral_fleet.workflows import endpoint, looking, measuring, proving, provisioning
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.hooks import Hooks
 from devstral_fleet.workflows.host import Host
@@ -37,7 +37,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
     looking.require_real(host)
     message = f"deploy {host.plan.model}"
     with hooks.around(host), host.locked(converging.directory.id, message, switches.lock_wait_s) as held:
-        decision, proven = look(host)
+        decision, proven = look(converging)
         turn(decision.kind != "keep" or not proven)
         held.require()
         hooks.run("pre-deploy", host)
@@ -58,10 +58,19 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
         hooks.tell("post-deploy", host)
 
 
-def look(host: Host) -> tuple[ReleaseDecision, bool]:
-    """Require a host that is ready; return what to do, and whether that release was proven by an earlier run."""
+def look(converging: Converging) -> tuple[ReleaseDecision, bool]:
+    """Require a host that is ready; return what to do, and whether that release was proven by an earlier run.
+
+    A host without a Docker engine is provisioned first.
+    """
+    host = converging.host
     with host.record.phase("look"):
-        decision = looking.before(host)
+        seen = looking.findings(host)
+    if provisioning.helps(host, seen):
+        provisioning.converge(converging, provisioning.plan(host))
+        with host.record.phase("look"):
+            seen = looking.findings(host)
+    decision = looking.decide(host, seen)
     host.record.console.host(host.name, decision.reason)
     return decision, decision.release_id == host.record.known["previous_release"]
 

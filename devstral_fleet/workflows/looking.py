@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import checks, checks_docker, checks_gpu, checks_system, releases, rolevars
+from devstral_fleet import checks, checks_docker, checks_gpu, checks_system, provision, releases, rolevars
 from devstral_fleet.errors import ProbeError, VerificationError
 from devstral_fleet.facts import AcceleratorFacts, HostFacts
 from devstral_fleet.findings import Finding
@@ -60,7 +60,9 @@ def findings(host: Host) -> tuple[Finding, ...]:
     )
     become = host.target.intent.connection.become
     manager = rolevars.manager_for(facts.process_1, facts.user, become=become)
-    found += checks_docker.before(host.plan, docker, by_systemd=manager == "systemd")
+    found += checks_docker.before(
+        host.plan, docker, by_systemd=manager == "systemd", system=provision.system_of(facts, catalogs.load())
+    )
     return (*found, *gpu_findings(host))
 
 
@@ -95,8 +97,17 @@ def python_minimum(plan: DeploymentPlan) -> str:
 
 
 def before(host: Host) -> ReleaseDecision:
-    """Require a host that is ready, and decide: keep the release that serves, restart it, or start a new one."""
-    host.record.require("findings_before", findings(host), "the host is not ready")
+    """Look, and decide: keep the release that serves, restart it, or start a new one."""
+    return decide(host, findings(host))
+
+
+def decide(host: Host, seen: tuple[Finding, ...]) -> ReleaseDecision:
+    """Require a host that is ready, and decide what its deploy does.
+
+    Raises:
+        VerificationError: something of what was seen keeps a deploy from working.
+    """
+    host.record.require("findings_before", seen, "the host is not ready")
     found = host.releases()
     decision = releases.decide(host.plan, found, host.service(), datetime.now(UTC))
     host.record.known.update(release=decision.release_id, previous_release=found.current)

@@ -12,12 +12,13 @@ from devstral_fleet import lock, rolevars
 from devstral_fleet.image_site import BuildSite
 from tests.support.builds import spec_of
 from tests.support.plans import IN_A_CONTAINER, role_variables
+from tests.support.provisions import provision_plan
 from tests.support.tree import ROOT
 
 ROLES = ROOT / "playbooks" / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if (path / "tasks").is_dir())
-OF_ANOTHER_PLAYBOOK = ("image_build",)
-"""Roles that validate their own variables: their playbook has no other."""
+OF_ANOTHER_PLAYBOOK = ("image_build", "repositories", "packages", "host_settings", "docker_engine")
+"""Roles that validate their own variables: their playbooks have no others."""
 Options = Mapping[str, Mapping[str, Any]]
 TYPES: Mapping[str, type | tuple[type, ...]] = {
     "str": str,
@@ -31,9 +32,10 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 @pytest.fixture
 def variables(tmp_path: Path) -> rolevars.RoleVariables:
-    """Of both runtimes: each has a role that the other has not; and of the build, which is a playbook of its own."""
+    """Of both runtimes: each has a role that the other has not; of the build, and of what lies under an engine."""
     built = rolevars.image_build(spec_of("cpu"), BuildSite(), context="/c", copied_to="", log="", python="python3")
-    return {**role_variables(tmp_path), **role_variables(tmp_path, **IN_A_CONTAINER), **built}
+    provisioned = rolevars.provision(provision_plan(), python="python3", lock_wait_s=1)
+    return {**role_variables(tmp_path), **role_variables(tmp_path, **IN_A_CONTAINER), **built, **provisioned}
 
 
 def specification(role: str) -> Mapping[str, Any]:

@@ -2,39 +2,44 @@
 
 import pytest
 
+from devstral_fleet import catalog as catalogs
 from devstral_fleet import checks, checks_docker, image_pins
+from devstral_fleet.catalog.provisioning import System
 from devstral_fleet.facts import NO_DOCKER, DockerFacts, EngineFacts
 from devstral_fleet.plan import DeploymentPlan, ImageChoice
 from tests.support.values import ENGINE, PLAN, RUNNING, VERSIONS, releases
 
 IMAGE = ImageChoice(name="site", base="", reference="fleet/engine:1", digest=None)
 IN_A_CONTAINER = PLAN.model_copy(update={"runtime": "container", "image": IMAGE})
+DEBIAN = catalogs.load().provisioning.systems["debian-12"]
 GOOD = DockerFacts(version="20.10", detail="", image_id="sha256:aa", running_id="sha256:aa", published=(30000,))
 
 
 def test_a_native_plan_asks_nothing_of_docker() -> None:
-    assert checks_docker.before(PLAN, NO_DOCKER, by_systemd=False) == ()
+    assert checks_docker.before(PLAN, NO_DOCKER, by_systemd=False, system=DEBIAN) == ()
     assert checks_docker.after(PLAN, NO_DOCKER) == ()
 
 
 def test_a_fit_host() -> None:
-    found = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=True)
+    found = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=True, system=DEBIAN)
     assert [(finding.check, finding.state) for finding in found] == [
         ("service-manager", "ok"),
         ("docker", "ok"),
+        ("provision", "ok"),
         ("registry", "ok"),
     ]
 
 
 def test_a_registry_must_have_an_address_where_the_image_is_pulled() -> None:
     lost = GOOD.model_copy(update={"image_id": "", "unresolved": "registry.site"})
-    *_, registry = checks_docker.before(IN_A_CONTAINER, lost, by_systemd=True)
+    *_, registry = checks_docker.before(IN_A_CONTAINER, lost, by_systemd=True, system=DEBIAN)
     assert (registry.check, registry.state) == ("registry", "fail")
     assert "no address of registry.site" in registry.summary
     sent = IN_A_CONTAINER.model_copy(update={"image": IMAGE.model_copy(update={"pulled": False})})
-    assert {finding.check for finding in checks_docker.before(sent, lost, by_systemd=True)} == {
+    assert {finding.check for finding in checks_docker.before(sent, lost, by_systemd=True, system=DEBIAN)} == {
         "service-manager",
         "docker",
+        "provision",
     }
 
 
@@ -52,16 +57,29 @@ def test_which_machine_has_a_name(reference: str, registry: str) -> None:
 
 
 def test_systemd_must_be_ours_to_tell() -> None:
-    keeper, *_ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False)
+    keeper, *_ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False, system=DEBIAN)
     assert (keeper.check, keeper.state) == ("service-manager", "fail")
     assert "ansible_become: true" in keeper.fix
 
 
 def test_a_docker_that_does_not_answer_fails_with_its_words() -> None:
     silent = NO_DOCKER.model_copy(update={"detail": "Cannot connect"})
-    _, engine, _ = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True)
+    _, engine, *_ = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True, system=DEBIAN)
     assert (engine.check, engine.state, engine.evidence) == ("docker", "fail", ("Cannot connect",))
-    assert "apt-get install docker.io" in engine.fix
+    assert f"invoke provision --host {PLAN.host}" in engine.fix
+
+
+def test_how_far_a_system_was_tried_is_said() -> None:
+    def said(system: System | None, docker: DockerFacts) -> tuple[str, str]:
+        found = checks_docker.before(IN_A_CONTAINER, docker, by_systemd=True, system=system)
+        (finding,) = (each for each in found if each.check == "provision")
+        return finding.state, finding.summary
+
+    assert said(DEBIAN, NO_DOCKER) == ("ok", "debian-12 can be provisioned")
+    rendered = catalogs.load().provisioning.systems["rhel-9"]
+    assert "(rendered): it was never tried" in said(rendered, NO_DOCKER)[1]
+    assert said(None, NO_DOCKER)[0] == "warn"
+    assert said(None, GOOD)[0] == "ok"
 
 
 @pytest.mark.parametrize(

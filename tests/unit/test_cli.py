@@ -16,7 +16,20 @@ from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, PlanError, PlaybookError
 
 VERBS = {
-    *("plan", "command", "init", "build", "images", "deploy", "rollback", "stop", "verify", "bench", "report"),
+    *(
+        "plan",
+        "command",
+        "init",
+        "build",
+        "images",
+        "provision",
+        "deploy",
+        "rollback",
+        "stop",
+        "verify",
+        "bench",
+        "report",
+    ),
     *("doctor", "status", "logs", "audit", "connect", "lock.status", "lock.release", "lab.up", "lab.down"),
 }
 

@@ -1,0 +1,82 @@
+"""What `provision` and `deploy` share: a host's provision plan, the playbook, and the look at what came of it."""
+
+from collections.abc import Iterable
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet import provision, rolevars
+from devstral_fleet.errors import ConfigurationError, VerificationError
+from devstral_fleet.findings import Finding
+from devstral_fleet.playbook import PlaybookOutcome
+from devstral_fleet.provision import ProvisionPlan
+from devstral_fleet.workflows import looking
+from devstral_fleet.workflows.converging import Converging
+from devstral_fleet.workflows.host import Host
+
+PLAYBOOK = "provision.yml"
+LOCK_WAIT_S = 300
+"""Unattended upgrades take minutes."""
+
+
+def helps(host: Host, seen: Iterable[Finding]) -> bool:
+    """Tell whether provisioning gives a host what it lacks, and its inventory and system allow it."""
+    lacks = any(finding.check == "docker" and finding.state == "fail" for finding in seen)
+    allowed = host.target.intent.provision and provision.system_of(host.record.known["facts"], catalogs.load())
+    return lacks and bool(allowed)
+
+
+def plan(host: Host) -> ProvisionPlan:
+    """Look at a host's system and decide what it gets.
+
+    Raises:
+        ConfigurationError: the inventory says hands off, the user there is not root, or the system is not known.
+    """
+    intent = host.target.intent
+    if not intent.provision:
+        raise ConfigurationError(
+            f"{host.name}: fleet_provision is false, so nothing is installed there",
+            fix=f"leave it out for {host.name}, or install what .venv/bin/invoke doctor --host {host.name} names",
+            host=host.name,
+        )
+    facts = looking.facts_of(host)
+    if facts.user != "root" and not intent.connection.become:
+        raise ConfigurationError(
+            f"{host.name}: packages are installed by root, and the user there is {facts.user}",
+            fix="set ansible_become: true for a user who may use sudo",
+            host=host.name,
+        )
+    wanted = provision.resolve(intent, facts, catalogs.load())
+    tried = "" if wanted.proven == "converged" else ", as its documents say: never tried on one"
+    host.record.console.host(host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages")
+    return wanted
+
+
+def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:
+    """Install and start what is missing, and prove that it is there.
+
+    Raises:
+        PlaybookError: a task failed. VerificationError: Docker does not answer all the same.
+    """
+    host = converging.host
+    with host.record.phase("provision"):
+        outcome = converging.play(PLAYBOOK, _variables(host, wanted))
+    if wanted.docker and not (docker := host.docker()).version:
+        raise VerificationError(
+            f"{host.name}: everything is installed, and no Docker engine answers",
+            fix="on the host: sudo systemctl status docker",
+            evidence=(docker.detail,) if docker.detail else (),
+            host=host.name,
+        )
+    return outcome
+
+
+def preview(converging: Converging) -> None:
+    """Show on one host what would be installed and started; nothing is changed, no lock is taken."""
+    host = converging.host
+    wanted = plan(host)
+    with host.record.phase("check"):
+        outcome = converging.play(PLAYBOOK, _variables(host, wanted), check=True)
+    converging.show_changes(outcome)
+
+
+def _variables(host: Host, wanted: ProvisionPlan) -> rolevars.RoleVariables:
+    return rolevars.provision(wanted, python=host.target.intent.python, lock_wait_s=LOCK_WAIT_S)

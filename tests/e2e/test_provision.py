@@ -1,0 +1,176 @@
+"""A bare host over SSH, provisioned from a signed repository that the test serves; then a deploy to it.
+
+The packages are Debian's own. What the product says is compared with what plain ssh sees of the host.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from devstral_fleet.lab import image
+from tests.support.fleet import Site, succeeded
+from tests.support.host_container import CACHE, HostContainer, HostLab
+from tests.support.package_site import Signer, publish, served, stand_in, wanted
+from tests.support.replay_image import replay_image
+from tests.support.systemd_host import HOME, PORT, healthy, link
+
+GIVEN_BY_PROVISION = ("docker.io", "iptables", "logrotate", "python3-venv")
+BARE = replace(image.HOST, packages=tuple(name for name in image.HOST.packages if name not in GIVEN_BY_PROVISION))
+KEYRING = "/etc/apt/keyrings/site.asc"
+
+
+@dataclass
+class Repository:
+    """A Debian repository, whose release one key or another signs."""
+
+    root: Path
+    packages: list[Path]
+    signer: Signer
+    stranger: Signer
+    url: str = ""
+
+    def sign(self, signer: Signer) -> None:
+        publish(self.root / "debian", "bookworm", self.packages, signer)
+
+
+@pytest.fixture(scope="module")
+def host(lab: HostLab) -> HostContainer:
+    return lab.host("bare01", BARE)
+
+
+@pytest.fixture(scope="module")
+def repository(host: HostContainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """The repository, as the one that the host's apt asks."""
+    folder = tmp_path_factory.mktemp("repository")
+    status = folder / "status"
+    status.write_text(host.root("cat", "/var/lib/dpkg/status") + "\n")
+    names = ["docker.io", "python3-apt", "logrotate", "pciutils", "python3-venv", "iptables"]
+    packages = wanted(status, names, CACHE / "packages")
+    root = CACHE / "repository"
+    signers = Signer.make(folder / "own"), Signer.make(folder / "stranger")
+    here = Repository(root, packages, *signers)
+    here.sign(here.signer)
+    host.container.reload()
+    gateway = host.container.attrs["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+    with served(root, gateway) as here.url:
+        line = f"deb [signed-by={KEYRING}] {here.url}/debian bookworm main\n"
+        host.put({KEYRING: here.signer.public, "/etc/apt/sources.list": line.encode()}, 0o644)
+        yield here
+    for signer in signers:
+        signer.end()
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory, lab: HostLab, host: HostContainer, repository: Repository) -> Site:
+    """A site with that host, whose repository is signed as it should be."""
+    repository.sign(repository.signer)
+    here = Site(tmp_path_factory.mktemp("site"), HOME, PORT, host=host.name, connection=host.connection())
+    return here.set(runtime="container", image=replay_image(lab.client))
+
+
+def installed(host: HostContainer, name: str) -> str:
+    """dpkg's state of a package."""
+    return host.root("sh", "-c", f"dpkg-query --show --showformat='${{db:Status-Status}}' {name} 2>/dev/null || true")
+
+
+def test_check_tells_what_is_missing_and_installs_nothing(site: Site, host: HostContainer) -> None:
+    told = succeeded(site.invoke("provision", "--check"))
+    deployed = succeeded(site.invoke("deploy", "--check"))
+
+    assert "debian-12" in told.text
+    assert "would change: packages: Foresee which packages would be installed" in told.text
+    assert "docker.io" in told.text
+    assert "would be provisioned first" in deployed.text
+    assert installed(host, "docker.io") == ""
+
+
+def test_what_another_key_signed_is_refused(site: Site, host: HostContainer, repository: Repository) -> None:
+    repository.sign(repository.stranger)
+
+    refused = site.invoke("provision")
+
+    assert refused.exit_code == 4, refused.text
+    assert "NO_PUBKEY" in refused.text or "not signed" in refused.text, refused.text
+    assert installed(host, "docker.io") == ""
+
+
+def test_hands_off_a_host_whose_inventory_says_so(site: Site, host: HostContainer) -> None:
+    site.set(provision=False)
+
+    refused, deployed = site.invoke("provision"), site.invoke("deploy")
+
+    assert refused.exit_code == 2, refused.text
+    assert "fleet_provision is false" in refused.text
+    assert deployed.exit_code == 5, deployed.text
+    assert "no Docker engine answers" in deployed.text
+    assert installed(host, "docker.io") == ""
+
+
+def test_a_deploy_to_a_bare_host_provisions_it_and_the_second_run_changes_nothing(
+    site: Site, host: HostContainer
+) -> None:
+    deployed = succeeded(site.invoke("deploy", "--no-bench"))
+
+    assert "provision done in" in deployed.text
+    assert link(host, "serving") == link(host, "current") != ""
+    assert healthy(host)
+    assert [installed(host, name) for name in GIVEN_BY_PROVISION] == ["installed"] * len(GIVEN_BY_PROVISION)
+    assert host.root("systemctl", "is-enabled", "docker") == "enabled"
+
+    again = succeeded(site.invoke("provision"))
+    assert site.report()["hosts"][0]["outcome"] == "unchanged", again.text
+    foreseen = succeeded(site.invoke("provision", "--check"))
+    assert "0 tasks would change something" in foreseen.text
+
+
+def test_an_interrupted_installation_is_finished(site: Site, host: HostContainer, tmp_path: Path) -> None:
+    package = stand_in(tmp_path, "half", "1.0")
+    host.put({"/srv/half.deb": package.read_bytes()}, 0o644)
+    host.root("dpkg", "--unpack", "/srv/half.deb")
+    assert installed(host, "half") == "unpacked"
+
+    succeeded(site.invoke("provision"))
+
+    assert site.report()["hosts"][0]["outcome"] == "provisioned"
+    assert installed(host, "half") == "installed"
+
+
+@pytest.mark.soak
+def test_the_vendors_engine_comes_from_the_sites_mirror(lab: HostLab, repository: Repository, tmp_path: Path) -> None:
+    names = ("docker-ce-cli", "containerd.io", "docker-buildx-plugin")
+    packages = [stand_in(tmp_path, name, "1.0") for name in names]
+    packages.append(stand_in(tmp_path, "docker-ce", "1.0", depends="docker.io, iptables"))
+    publish(repository.root / "docker", "bookworm", packages, repository.signer, "stable")
+    key = tmp_path / "site.asc"
+    key.write_bytes(repository.signer.public)
+    other = lab.host("bare02", BARE)
+    line = f"deb [signed-by={KEYRING}] {repository.url}/debian bookworm main\n"
+    other.put({KEYRING: repository.signer.public, "/etc/apt/sources.list": line.encode()}, 0o644)
+    here = Site(tmp_path / "site", HOME, PORT, host=other.name, connection=other.connection())
+    here.set(runtime="container", image=replay_image(lab.client), packages="vendor")
+    here.set(repositories={"docker": f"{repository.url}/docker"}, repository_keys={"docker": str(key)})
+
+    succeeded(here.invoke("provision"))
+
+    assert installed(other, "docker-ce") == "installed"
+    assert other.root("docker", "version", "--format", "{{.Server.Version}}")
+    succeeded(here.invoke("provision"))
+    assert here.report()["hosts"][0]["outcome"] == "unchanged"
+
+
+@pytest.mark.soak
+def test_a_repository_that_is_down_is_named(site: Site, host: HostContainer, repository: Repository) -> None:
+    host.root("apt-get", "purge", "--yes", "pciutils")
+    nowhere = repository.url.replace("http://", "http://no-such-").encode()
+    sources = host.root("cat", "/etc/apt/sources.list").encode() + b"\n"
+    host.put({"/etc/apt/sources.list": sources.replace(repository.url.encode(), nowhere)}, 0o644)
+
+    refused = site.invoke("provision")
+    host.put({"/etc/apt/sources.list": sources}, 0o644)
+    mended = succeeded(site.invoke("provision"))
+
+    assert refused.exit_code == 4, refused.text
+    assert "no-such-" in refused.text
+    assert installed(host, "pciutils") == "installed", mended.text
