@@ -51,12 +51,12 @@ def _keeper(by_systemd: bool) -> Finding:
 def _engine(plan: DeploymentPlan, docker: DockerFacts) -> Finding:
     if docker.version:
         return Finding(check="docker", state="ok", summary=f"Docker {docker.version} answers")
+    start = "on the host: sudo systemctl start docker"
     return Finding(
         check="docker",
         state="fail",
-        summary="no Docker engine answers",
-        fix=f".venv/bin/invoke provision --host {plan.host}; where it is installed, on the host: "
-        "sudo systemctl start docker",
+        summary="no Docker engine answers" if docker.detail else "there is no Docker engine",
+        fix=start if docker.detail else f".venv/bin/invoke provision --host {plan.host}",
         evidence=(docker.detail,) if docker.detail else (),
     )
 

@@ -215,7 +215,7 @@ class DockerFacts(Value):
     version: str
     """The engine's version; '' where there is no docker, or none answers."""
     detail: str
-    """Docker's own words where none answers."""
+    """Docker's own words where none answers; '' where there is no docker at all."""
     image_id: str
     """Id of the image that the plan's reference names here, '' where it is not there."""
     running_id: str

@@ -9,6 +9,10 @@ from devstral_fleet.shell import Shell
 # simulated host of the lab pulls nothing.
 SCRIPT = r"""
 container=$1 image=$2 registry=$3
+if ! command -v docker >/dev/null 2>&1; then
+    printf 'version=\ndetail=\nimage_id=\nrunning_id=\npublished=\nunresolved=\n'
+    exit 0
+fi
 if ! version=$(docker version --format '{{.Server.Version}}' 2>&1); then
     detail=$(printf '%s' "$version" | tail -n 1)
     printf 'version=\ndetail=%s\nimage_id=\nrunning_id=\npublished=\nunresolved=\n' "$detail"

@@ -61,7 +61,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
 def look(converging: Converging) -> tuple[ReleaseDecision, bool]:
     """Require a host that is ready; return what to do, and whether that release was proven by an earlier run.
 
-    A host without a Docker engine is provisioned first.
+    A bare host is provisioned first.
     """
     host = converging.host
     with host.record.phase("look"):

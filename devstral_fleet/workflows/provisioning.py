@@ -18,8 +18,12 @@ LOCK_WAIT_S = 300
 
 
 def helps(host: Host, seen: Iterable[Finding]) -> bool:
-    """Tell whether provisioning gives a host what it lacks, and its inventory and system allow it."""
-    lacks = any(finding.check == "docker" and finding.state == "fail" for finding in seen)
+    """Tell whether a host is bare, and its inventory and system allow that it is provisioned.
+
+    One whose Docker is installed and does not answer is not: somebody may have stopped it for a reason.
+    """
+    silent = any(finding.check == "docker" and finding.state == "fail" for finding in seen)
+    lacks = silent and not host.docker().detail
     allowed = host.target.intent.provision and provision.system_of(host.record.known["facts"], catalogs.load())
     return lacks and bool(allowed)
 

@@ -104,7 +104,7 @@ def test_hands_off_a_host_whose_inventory_says_so(site: Site, host: HostContaine
     assert refused.exit_code == 2, refused.text
     assert "fleet_provision is false" in refused.text
     assert deployed.exit_code == 5, deployed.text
-    assert "no Docker engine answers" in deployed.text
+    assert "there is no Docker engine" in deployed.text
     assert installed(host, "docker.io") == ""
 
 

@@ -66,7 +66,9 @@ def test_a_docker_that_does_not_answer_fails_with_its_words() -> None:
     silent = NO_DOCKER.model_copy(update={"detail": "Cannot connect"})
     _, engine, *_ = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True, system=DEBIAN)
     assert (engine.check, engine.state, engine.evidence) == ("docker", "fail", ("Cannot connect",))
-    assert f"invoke provision --host {PLAN.host}" in engine.fix
+    assert engine.fix == "on the host: sudo systemctl start docker"
+    _, engine, *_ = checks_docker.before(IN_A_CONTAINER, NO_DOCKER, by_systemd=True, system=DEBIAN)
+    assert (engine.state, engine.fix) == ("fail", f".venv/bin/invoke provision --host {PLAN.host}")
 
 
 def test_how_far_a_system_was_tried_is_said() -> None:

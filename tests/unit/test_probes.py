@@ -94,44 +94,6 @@ def test_supervisorctl_of_the_home_is_asked(layout: HostLayout, tmp_path: Path) 
     assert (facts.manager, facts.state, facts.pid) == ("supervisor", "starting", 7)
 
 
-def test_a_host_without_docker_says_so(layout: HostLayout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    facts = docker.read(LocalShell(), layout, "fleet/engine:1")
-    assert (facts.version, facts.image_id, facts.published) == ("", "", ())
-    assert facts.detail
-
-
-@pytest.mark.parametrize(
-    ("registry", "image_id", "proxy", "unresolved"),
-    [
-        ("no-such-registry.invalid", "", "", "no-such-registry.invalid"),
-        ("no-such-registry.invalid", "sha256:aa", "", ""),
-        ("no-such-registry.invalid", "", "http://proxy:3128", ""),
-        ("localhost", "", "", ""),
-        ("", "", "", ""),
-    ],
-)
-def test_a_registry_is_looked_for_where_an_image_has_to_be_pulled(
-    layout: HostLayout,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    registry: str,
-    image_id: str,
-    proxy: str,
-    unresolved: str,
-) -> None:
-    program = tmp_path / "docker"
-    program.write_text(
-        f"#!/bin/sh\ncase $1 in version) echo 28.1 ;; image) echo {image_id} ;; info) echo {proxy} ;; esac\n"
-    )
-    program.chmod(0o755)
-    resolver = tmp_path / "getent"
-    resolver.write_text('#!/bin/sh\n[ "$*" = "ahosts localhost" ]\n')
-    resolver.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert docker.read(LocalShell(), layout, "fleet/engine:1", registry).unresolved == unresolved
-
-
 def test_two_homes_have_two_units() -> None:
     one, other = (HostLayout.of(home).unit for home in ("/opt/a", "/opt/b"))
     assert one != other
