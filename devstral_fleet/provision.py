@@ -41,19 +41,23 @@ class ProvisionPlan(Value):
     packages: tuple[str, ...]
     sysctl: dict[str, int]
     docker: bool
-    """Whether it gets a Docker engine, which systemd starts."""
+    """Whether it needs a Docker engine, which systemd starts."""
 
 
-def resolve(intent: HostIntent, facts: HostFacts, catalog: Catalog) -> ProvisionPlan:
+def resolve(intent: HostIntent, facts: HostFacts, catalog: Catalog, *, has_docker: bool) -> ProvisionPlan:
     """Decide what a host gets.
+
+    Args:
+        has_docker: a Docker is installed there, by whatever package: that one stays.
 
     Raises:
         ConfigurationError: its system is not in the catalog, or the way to its packages is not one that may be gone.
     """
     system = _system(intent, facts, catalog)
     docker = intent.runtime == "container"
-    repository = _docker_repository(intent, facts, system, catalog) if docker else None
-    engine = () if not docker else repository.packages if repository else system.docker
+    installs = docker and not has_docker
+    repository = _docker_repository(intent, facts, system, catalog) if installs else None
+    engine = () if not installs else repository.packages if repository else system.docker
     return ProvisionPlan(
         host=intent.name,
         system=system.name,

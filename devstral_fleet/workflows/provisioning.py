@@ -48,7 +48,9 @@ def plan(host: Host) -> ProvisionPlan:
             fix="set ansible_become: true for a user who may use sudo",
             host=host.name,
         )
-    wanted = provision.resolve(intent, facts, catalogs.load())
+    docker = host.docker()
+    has_docker = bool(docker.version or docker.detail)
+    wanted = provision.resolve(intent, facts, catalogs.load(), has_docker=has_docker)
     tried = "" if wanted.proven == "converged" else ", as its documents say: never tried on one"
     host.record.console.host(host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages")
     return wanted

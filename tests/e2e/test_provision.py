@@ -4,35 +4,21 @@ The packages are Debian's own. What the product says is compared with what plain
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devstral_fleet.lab import image
 from tests.support.fleet import Site, succeeded
-from tests.support.host_container import CACHE, HostContainer, HostLab
-from tests.support.package_site import Signer, publish, served, stand_in, wanted
+from tests.support.host_container import HostContainer, HostLab
+from tests.support.package_site import Repository, publish, repository_of, stand_in
 from tests.support.replay_image import replay_image
 from tests.support.systemd_host import HOME, PORT, healthy, link
 
 GIVEN_BY_PROVISION = ("docker.io", "iptables", "logrotate", "python3-venv")
 BARE = replace(image.HOST, packages=tuple(name for name in image.HOST.packages if name not in GIVEN_BY_PROVISION))
-KEYRING = "/etc/apt/keyrings/site.asc"
-
-
-@dataclass
-class Repository:
-    """A Debian repository, whose release one key or another signs."""
-
-    root: Path
-    packages: list[Path]
-    signer: Signer
-    stranger: Signer
-    url: str = ""
-
-    def sign(self, signer: Signer) -> None:
-        publish(self.root / "debian", "bookworm", self.packages, signer)
+WANTED = (*GIVEN_BY_PROVISION, "pciutils")
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +28,9 @@ def host(lab: HostLab) -> HostContainer:
 
 @pytest.fixture(scope="module")
 def repository(host: HostContainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
-    """The repository, as the one that the host's apt asks."""
-    folder = tmp_path_factory.mktemp("repository")
-    status = folder / "status"
-    status.write_text(host.root("cat", "/var/lib/dpkg/status") + "\n")
-    names = ["docker.io", "python3-apt", "logrotate", "pciutils", "python3-venv", "iptables"]
-    packages = wanted(status, names, CACHE / "packages")
-    root = CACHE / "repository"
-    signers = Signer.make(folder / "own"), Signer.make(folder / "stranger")
-    here = Repository(root, packages, *signers)
-    here.sign(here.signer)
-    host.container.reload()
-    gateway = host.container.attrs["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
-    with served(root, gateway) as here.url:
-        line = f"deb [signed-by={KEYRING}] {here.url}/debian bookworm main\n"
-        host.put({KEYRING: here.signer.public, "/etc/apt/sources.list": line.encode()}, 0o644)
+    """The repository that the host's apt asks."""
+    with repository_of(host, "bookworm", WANTED, tmp_path_factory.mktemp("repository")) as here:
         yield here
-    for signer in signers:
-        signer.end()
 
 
 @pytest.fixture
@@ -146,8 +117,7 @@ def test_the_vendors_engine_comes_from_the_sites_mirror(lab: HostLab, repository
     key = tmp_path / "site.asc"
     key.write_bytes(repository.signer.public)
     other = lab.host("bare02", BARE)
-    line = f"deb [signed-by={KEYRING}] {repository.url}/debian bookworm main\n"
-    other.put({KEYRING: repository.signer.public, "/etc/apt/sources.list": line.encode()}, 0o644)
+    repository.given_to(other)
     here = Site(tmp_path / "site", HOME, PORT, host=other.name, connection=other.connection())
     here.set(runtime="container", image=replay_image(lab.client), packages="vendor")
     here.set(repositories={"docker": f"{repository.url}/docker"}, repository_keys={"docker": str(key)})

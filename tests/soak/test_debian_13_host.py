@@ -1,4 +1,4 @@
-"""A Debian 13 host with buildx, over SSH: it builds an image of ours by itself, and serves it.
+"""Debian 13 hosts over SSH: one with buildx builds an image of ours and serves it, a bare one is provisioned.
 
 The engine is the replay engine. The tests of Debian 12 hosts build with the classic builder.
 """
@@ -13,10 +13,16 @@ from tests.support.engine.wheel import requirements
 from tests.support.fleet import Site, succeeded
 from tests.support.host_container import HostContainer, HostLab
 from tests.support.image_bases import engine_base, engine_root
+from tests.support.package_site import repository_of
+from tests.support.replay_image import replay_image
 from tests.support.systemd_host import HOME, PORT, healthy, link
 
 pytestmark = pytest.mark.soak
 
+GIVEN_BY_PROVISION = ("docker.io", "iptables", "logrotate", "python3-venv")
+BARE = replace(
+    image.HOST, suite="trixie", packages=tuple(name for name in image.HOST.packages if name not in GIVEN_BY_PROVISION)
+)
 TRIXIE = replace(image.HOST, suite="trixie", packages=(*image.HOST.packages, "docker-cli", "docker-buildx"))
 
 
@@ -52,3 +58,24 @@ def test_buildx_builds_on_the_host_what_it_then_serves(site: Site, host: HostCon
     assert link(host, "serving") == link(host, "current") != ""
     assert healthy(host)
     assert "unchanged" in again.text
+
+
+def test_a_bare_host_is_provisioned_and_a_second_run_changes_nothing(lab: HostLab, tmp_path: Path) -> None:
+    bare = lab.host("trixie02", BARE)
+    names = (*GIVEN_BY_PROVISION, "docker-cli", "docker-buildx", "pciutils")
+    (tmp_path / "repository").mkdir()
+    site = Site(tmp_path / "site", HOME, PORT, host=bare.name, connection=bare.connection())
+    site.set(runtime="container", image=replay_image(lab.client))
+    with repository_of(bare, "trixie", names, tmp_path / "repository"):
+        foreseen = succeeded(site.invoke("provision", "--check"))
+        succeeded(site.invoke("provision"))
+        first = site.report()["hosts"][0]["outcome"]
+        succeeded(site.invoke("provision"))
+
+    assert "debian-13: " in foreseen.text
+    assert (first, site.report()["hosts"][0]["outcome"]) == ("provisioned", "unchanged")
+    assert bare.root("docker", "version", "--format", "{{.Server.Version}}")
+    assert bare.root("docker", "buildx", "version")
+    assert bare.root("systemctl", "is-enabled", "docker") == "enabled"
+    assert "deployed" in succeeded(site.invoke("deploy", "--no-bench")).text
+    assert healthy(bare)

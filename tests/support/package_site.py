@@ -10,6 +10,11 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from devstral_fleet.lab import image
+from tests.support.host_container import CACHE, HostContainer
+
+KEYRING = "/etc/apt/keyrings/site.asc"
+
 
 @dataclass(frozen=True)
 class Signer:
@@ -99,14 +104,65 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def wanted(status: Path, names: Sequence[str], kept: Path) -> list[Path]:
-    """Fetch the packages that a machine with that dpkg status would need for `names`, by this machine's own apt."""
-    (kept / "partial").mkdir(parents=True, exist_ok=True)
-    options = {"Dir::State::status": status, "Dir::Cache::archives": f"{kept}/", "Debug::NoLocking": "true"}
+def wanted(status: Path, names: Sequence[str], suite: str, kept: Path) -> list[Path]:
+    """Fetch what a machine of that suite and dpkg status would install for `names`, by this machine's own apt."""
+    lists, sources = kept / "lists", kept / "sources.list"
+    for folder in (kept / "partial", lists / "partial"):
+        folder.mkdir(parents=True, exist_ok=True)
+    assert image.mirror(), "this machine's apt knows no Debian mirror"
+    sources.write_text(f"deb {image.mirror()} {suite} main\n")
+    options = {
+        "Dir::State::status": status,
+        "Dir::State::lists": lists,
+        "Dir::Cache::archives": f"{kept}/",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Debug::NoLocking": "true",
+    }
     words = [word for key, value in options.items() for word in ("--option", f"{key}={value}")]
-    argv = ["apt-get", "--yes", "--quiet", "--no-install-recommends", "--download-only", *words, "install", *names]
-    if subprocess.run(argv, capture_output=True).returncode != 0:  # lists that are missing or old
-        subprocess.run(["apt-get", "--quiet", "update"], check=True, capture_output=True)
-        done = subprocess.run(argv, capture_output=True, text=True)
+    for verb in (["update"], ["--yes", "--no-install-recommends", "--download-only", "install", *names]):
+        done = subprocess.run(["apt-get", "--quiet", *words, *verb], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     return sorted(kept.glob("*.deb"))
+
+
+@dataclass
+class Repository:
+    """Debian's own packages for one host, which asks nothing else; one key or another signs their release."""
+
+    root: Path
+    suite: str
+    packages: list[Path]
+    signer: Signer
+    stranger: Signer
+    url: str = ""
+
+    def sign(self, signer: Signer) -> None:
+        publish(self.root / self.suite, self.suite, self.packages, signer)
+
+    def given_to(self, host: HostContainer) -> None:
+        """Make it the one that the host's apt asks."""
+        line = f"deb [signed-by={KEYRING}] {self.url}/{self.suite} {self.suite} main\n"
+        host.put({KEYRING: self.signer.public, "/etc/apt/sources.list": line.encode()}, 0o644)
+
+
+@contextmanager
+def repository_of(host: HostContainer, suite: str, names: Sequence[str], folder: Path) -> Iterator[Repository]:
+    """Serve what the host needs for `names` on its own network, until the context ends."""
+    status = folder / "status"
+    status.write_text(host.root("cat", "/var/lib/dpkg/status") + "\n")
+    packages = wanted(status, ["python3-apt", *names], suite, CACHE / "packages" / suite)
+    signers = Signer.make(folder / "own"), Signer.make(folder / "stranger")
+    here = Repository(CACHE / "repository", suite, packages, *signers)
+    here.sign(here.signer)
+    host.container.reload()
+    gateway = host.container.attrs["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+    try:
+        with served(here.root, gateway) as here.url:
+            here.given_to(host)
+            yield here
+    finally:
+        for signer in signers:
+            signer.end()

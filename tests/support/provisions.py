@@ -7,8 +7,10 @@ from tests.support.intents import gpu_host
 from tests.support.values import HOST
 
 
-def provision_plan(system: str = "debian", version: str = "12", **keys: object) -> ProvisionPlan:
+def provision_plan(
+    system: str = "debian", version: str = "12", *, has_docker: bool = False, **keys: object
+) -> ProvisionPlan:
     """Plan for a host with that system. `keys` are the intent's."""
     facts = HOST.model_copy(update={"os_id": system, "os_version": version})
     values = {"accelerator": "nvidia", "hardware": "h100", "packages": "vendor", **keys}
-    return provision.resolve(gpu_host(**values), facts, catalogs.load())
+    return provision.resolve(gpu_host(**values), facts, catalogs.load(), has_docker=has_docker)

@@ -46,6 +46,13 @@ def test_which_packages(system: str, version: str, keys: dict[str, Any], engine:
     assert bool(plan.repositories) == ("docker-ce" in engine)
 
 
+def test_a_docker_that_is_installed_stays_whoever_brought_it() -> None:
+    plan = provision_plan(has_docker=True)
+    assert not [name for name in plan.packages if "docker" in name]
+    assert (plan.repositories, plan.docker) == ((), True)
+    assert provision_plan("rhel", "9.4", has_docker=True).docker
+
+
 def test_the_vendors_repository_of_a_debian() -> None:
     (found,) = provision_plan().repositories
     assert found.text == (
@@ -59,7 +66,7 @@ def test_the_vendors_repository_of_a_debian() -> None:
 
 
 def test_a_sites_mirror_and_its_own_key() -> None:
-    keys = {"repositories": {"docker": "https://mirror.site/docker/"}, "repository_keys": {"docker": "/srv/key.asc"}}
+    keys: dict[str, Any] = {"repositories": {"docker": "https://mirror.site/docker/"}, "repository_keys": {"docker": "/srv/key.asc"}}
     (found,) = provision_plan("ubuntu", "22.04", **keys).repositories
     assert "URIs: https://mirror.site/docker\nSuites: jammy\n" in found.text
     assert (found.key_address, found.fingerprint, found.key_file) == ("", "", "/srv/key.asc")
