@@ -66,7 +66,8 @@ def test_the_vendors_repository_of_a_debian() -> None:
 
 
 def test_a_sites_mirror_and_its_own_key() -> None:
-    keys: dict[str, Any] = {"repositories": {"docker": "https://mirror.site/docker/"}, "repository_keys": {"docker": "/srv/key.asc"}}
+    mirror, key = {"docker": "https://mirror.site/docker/"}, {"docker": "/srv/key.asc"}
+    keys: dict[str, Any] = {"repositories": mirror, "repository_keys": key}
     (found,) = provision_plan("ubuntu", "22.04", **keys).repositories
     assert "URIs: https://mirror.site/docker\nSuites: jammy\n" in found.text
     assert (found.key_address, found.fingerprint, found.key_file) == ("", "", "/srv/key.asc")
