@@ -12,7 +12,7 @@ import pytest
 from devstral_fleet.lab import image
 from tests.support.fleet import Site, succeeded
 from tests.support.host_container import HostContainer, HostLab
-from tests.support.package_site import Repository, publish, repository_of, stand_in
+from tests.support.package_site import Repository, publish, renamed, repository_of, stand_in
 from tests.support.replay_image import replay_image
 from tests.support.systemd_host import HOME, PORT, healthy, link
 
@@ -110,9 +110,11 @@ def test_an_interrupted_installation_is_finished(site: Site, host: HostContainer
 
 @pytest.mark.soak
 def test_the_vendors_engine_comes_from_the_sites_mirror(lab: HostLab, repository: Repository, tmp_path: Path) -> None:
-    names = ("docker-ce-cli", "containerd.io", "docker-buildx-plugin")
-    packages = [stand_in(tmp_path, name, "1.0") for name in names]
-    packages.append(stand_in(tmp_path, "docker-ce", "1.0", depends="docker.io, iptables"))
+    names = {"containerd": "containerd.io", "docker.io": "docker-ce"}
+    packages = [stand_in(tmp_path, name, "1.0") for name in ("docker-ce-cli", "docker-buildx-plugin")]
+    for old, new in names.items():
+        (debians,) = (path for path in repository.packages if path.name.startswith(f"{old}_"))
+        packages.append(renamed(tmp_path, debians, new, names))
     publish(repository.root / "docker", "bookworm", packages, repository.signer, "stable")
     key = tmp_path / "site.asc"
     key.write_bytes(repository.signer.public)
@@ -132,15 +134,16 @@ def test_the_vendors_engine_comes_from_the_sites_mirror(lab: HostLab, repository
 
 @pytest.mark.soak
 def test_a_repository_that_is_down_is_named(site: Site, host: HostContainer, repository: Repository) -> None:
+    succeeded(site.invoke("provision"))
     host.root("apt-get", "purge", "--yes", "pciutils")
-    nowhere = repository.url.replace("http://", "http://no-such-").encode()
-    sources = host.root("cat", "/etc/apt/sources.list").encode() + b"\n"
-    host.put({"/etc/apt/sources.list": sources.replace(repository.url.encode(), nowhere)}, 0o644)
+    running, repository.url = repository.url, "http://127.0.0.1:9"
+    repository.given_to(host)
 
     refused = site.invoke("provision")
-    host.put({"/etc/apt/sources.list": sources}, 0o644)
+    repository.url = running
+    repository.given_to(host)
     mended = succeeded(site.invoke("provision"))
 
     assert refused.exit_code == 4, refused.text
-    assert "no-such-" in refused.text
+    assert "127.0.0.1:9" in refused.text
     assert installed(host, "pciutils") == "installed", mended.text

@@ -1,9 +1,11 @@
 """A signed package repository by HTTP, of Debian's own packages and of stand-ins, for hosts that the tests made."""
 
 import hashlib
+import re
+import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +15,7 @@ from pathlib import Path
 from devstral_fleet.lab import image
 from tests.support.host_container import CACHE, HostContainer
 
+NOT_A_STRANGERS = ("Breaks:", "Conflicts:", "Replaces:", "Provides:", "Recommends:", "Suggests:", "Enhances:")
 KEYRING = "/etc/apt/keyrings/site.asc"
 
 
@@ -53,10 +56,26 @@ def stand_in(folder: Path, name: str, version: str, depends: str = "") -> Path:
     fields = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Test <test@example.org>"}
     fields |= {"Description": "stand-in of a test", **({"Depends": depends} if depends else {})}
     (tree / "DEBIAN" / "control").write_text("".join(f"{key}: {value}\n" for key, value in fields.items()))
+    return _built(folder, name, tree)
+
+
+def renamed(folder: Path, package: Path, name: str, names: Mapping[str, str]) -> Path:
+    """Make a package of the same files and scripts under another name; what it depends on is renamed by `names`."""
+    tree = folder / name
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
+    control = tree / "DEBIAN" / "control"
+    kept = [line for line in control.read_text().splitlines() if not line.startswith(NOT_A_STRANGERS)]
+    text = re.sub(r"(?m)^Package: .*$", f"Package: {name}", "\n".join(kept) + "\n")
+    for old, new in names.items():
+        text = re.sub(rf"(?m)(^(?:Pre-)?Depends:.*?\s){re.escape(old)}(?: \([^)]*\))?(?=,|$)", rf"\g<1>{new}", text)
+    control.write_text(text)
+    return _built(folder, name, tree)
+
+
+def _built(folder: Path, name: str, tree: Path) -> Path:
     package = folder / f"{name}.deb"
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(package)], check=True, capture_output=True
-    )
+    argv = ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(package)]
+    subprocess.run(argv, check=True, capture_output=True)
     return package
 
 
@@ -68,8 +87,7 @@ def publish(root: Path, suite: str, packages: Sequence[Path], signer: Signer, co
     entries = []
     for package in packages:
         copy = pool / package.name.replace("%3a", ".")
-        if not copy.exists():
-            copy.hardlink_to(package)
+        shutil.copyfile(package, copy)
         control = subprocess.run(
             ["dpkg-deb", "--field", str(package)], check=True, capture_output=True, text=True
         ).stdout
