@@ -96,13 +96,8 @@ def python_minimum(plan: DeploymentPlan) -> str:
     return version.python_minimum
 
 
-def before(host: Host) -> ReleaseDecision:
-    """Look, and decide: keep the release that serves, restart it, or start a new one."""
-    return decide(host, findings(host))
-
-
 def decide(host: Host, seen: tuple[Finding, ...]) -> ReleaseDecision:
-    """Require a host that is ready, and decide what its deploy does.
+    """Require a host that is ready, and decide: keep the release that serves, restart it, or start a new one.
 
     Raises:
         VerificationError: something of what was seen keeps a deploy from working.

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import provision, rolevars
 from devstral_fleet.errors import ConfigurationError, VerificationError
+from devstral_fleet.facts import HostFacts
 from devstral_fleet.findings import Finding
+from devstral_fleet.intent import HostIntent
 from devstral_fleet.playbook import PlaybookOutcome
 from devstral_fleet.provision import ProvisionPlan
 from devstral_fleet.workflows import looking
@@ -18,14 +20,14 @@ LOCK_WAIT_S = 300
 
 
 def helps(host: Host, seen: Iterable[Finding]) -> bool:
-    """Tell whether a host is bare, and its inventory and system allow that it is provisioned.
+    """Tell whether a host is bare, and its inventory, its user and its system allow that it is provisioned.
 
     One whose Docker is installed and does not answer is not: somebody may have stopped it for a reason.
     """
     silent = any(finding.check == "docker" and finding.state == "fail" for finding in seen)
-    lacks = silent and not host.docker().detail
-    allowed = host.target.intent.provision and provision.system_of(host.record.known["facts"], catalogs.load())
-    return lacks and bool(allowed)
+    facts, intent = host.record.known["facts"], host.target.intent
+    allowed = intent.provision and _is_root(intent, facts) and provision.system_of(facts, catalogs.load())
+    return silent and bool(allowed) and not host.docker().detail
 
 
 def plan(host: Host) -> ProvisionPlan:
@@ -42,7 +44,7 @@ def plan(host: Host) -> ProvisionPlan:
             host=host.name,
         )
     facts = looking.facts_of(host)
-    if facts.user != "root" and not intent.connection.become:
+    if not _is_root(intent, facts):
         raise ConfigurationError(
             f"{host.name}: packages are installed by root, and the user there is {facts.user}",
             fix="set ansible_become: true for a user who may use sudo",
@@ -54,6 +56,10 @@ def plan(host: Host) -> ProvisionPlan:
     tried = "" if wanted.proven == "converged" else ", as its documents say: never tried on one"
     host.record.console.host(host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages")
     return wanted
+
+
+def _is_root(intent: HostIntent, facts: HostFacts) -> bool:
+    return facts.user == "root" or intent.connection.become
 
 
 def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:
