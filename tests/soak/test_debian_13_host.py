@@ -20,10 +20,21 @@ from tests.support.systemd_host import HOME, PORT, healthy, link
 pytestmark = pytest.mark.soak
 
 GIVEN_BY_PROVISION = ("docker.io", "iptables", "logrotate", "python3-venv")
-BARE = replace(
-    image.HOST, suite="trixie", packages=tuple(name for name in image.HOST.packages if name not in GIVEN_BY_PROVISION)
+# Its Docker takes IPv6 from a container's interface, for which it writes to /proc/sys: read-only in a host that is a
+# container itself.
+HOOKS = (
+    *image.HOOKS,
+    'mkdir -p "$1/etc/systemd/system/docker.service.d"',
+    'printf "[Service]\\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\\n" '
+    '>"$1/etc/systemd/system/docker.service.d/lab.conf"',
 )
-TRIXIE = replace(image.HOST, suite="trixie", packages=(*image.HOST.packages, "docker-cli", "docker-buildx"))
+BARE = replace(
+    image.HOST,
+    suite="trixie",
+    packages=tuple(name for name in image.HOST.packages if name not in GIVEN_BY_PROVISION),
+    hooks=HOOKS,
+)
+TRIXIE = replace(BARE, packages=(*image.HOST.packages, "docker-cli", "docker-buildx"))
 
 
 @pytest.fixture(scope="module")
