@@ -130,20 +130,3 @@ def test_the_vendors_engine_comes_from_the_sites_mirror(lab: HostLab, repository
     assert other.root("docker", "version", "--format", "{{.Server.Version}}")
     succeeded(here.invoke("provision"))
     assert here.report()["hosts"][0]["outcome"] == "unchanged"
-
-
-@pytest.mark.soak
-def test_a_repository_that_is_down_is_named(site: Site, host: HostContainer, repository: Repository) -> None:
-    succeeded(site.invoke("provision"))
-    host.root("apt-get", "purge", "--yes", "pciutils")
-    running, repository.url = repository.url, "http://127.0.0.1:9"
-    repository.given_to(host)
-
-    refused = site.invoke("provision")
-    repository.url = running
-    repository.given_to(host)
-    mended = succeeded(site.invoke("provision"))
-
-    assert refused.exit_code == 4, refused.text
-    assert "127.0.0.1:9" in refused.text
-    assert installed(host, "pciutils") == "installed", mended.text
