@@ -2,11 +2,9 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, PciDevice
 from devstral_fleet.findings import Finding
 from devstral_fleet.lab import simulation
-from devstral_fleet.layout import SIMULATION
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import amd, nvidia, pci
 from devstral_fleet.shell import CommandResult, LocalShell
@@ -29,6 +26,7 @@ from devstral_fleet.workflows import looking
 from devstral_fleet.workflows.planning import Target
 from tests.support.hosts import host_of, quiet, target
 from tests.support.intents import gpu_host, planned
+from tests.support.simulated_root import SimulatedRoot
 
 CASES = Path(__file__).parent / "cases" / "gpus"
 LISTED = [
@@ -39,17 +37,10 @@ CLOCKS = re.compile(r"\t\t<supported_clocks>.*?</supported_clocks>\n", re.DOTALL
 CONTAINER = "no-container-of-that-name"
 
 
-@cache
-def recorded(name: str) -> dict[str, bytes]:
-    """Files of a simulated host."""
-    return simulation.named(name).files()
-
-
 @dataclass
-class Machine:
+class Machine(SimulatedRoot):
     """A host's files under `root`, and a path with programs that answer for it."""
 
-    root: Path
     programs: Path
     home: Path
     xml: str = ""
@@ -60,26 +51,10 @@ class Machine:
         here = cls(directory / "root", directory / "bin", directory / "home")
         for folder in (here.root, here.programs, here.home):
             folder.mkdir()
-        if case["host"] != "none":
-            for path, content in recorded(case["host"]).items():
-                if Path(path).is_relative_to(SIMULATION):
-                    here.write(str(Path(path).relative_to(SIMULATION)), content.decode())
-        for path, text in case.get("files", {}).items():
-            here.write(path, text)
+        here.fill(case)
         here.change(case.get("xml", []), case.get("lost", []))
         here.answer(case)
         return here
-
-    def write(self, path: str, text: str | None) -> None:
-        """Write a file; None removes it, or the folder that it is."""
-        file = self.root / path
-        if text is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        elif file.is_dir():
-            shutil.rmtree(file)
-        else:
-            file.unlink()
 
     def change(self, changes: list[Any], lost: list[int]) -> None:
         """Change texts of nvidia-smi's recorded answer; every change must find its place."""

@@ -1,10 +1,8 @@
 """Systems under a GPU driver: simulated hosts with one thing changed, through the probe's script, to the findings."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, SystemFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.lab import simulation
-from devstral_fleet.layout import SIMULATION
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import system
 from devstral_fleet.shell import CommandResult, LocalShell
@@ -27,6 +24,7 @@ from devstral_fleet.workflows import looking
 from devstral_fleet.workflows.planning import Target
 from tests.support.hosts import host_of, quiet
 from tests.support.intents import gpu_host, planned
+from tests.support.simulated_root import SimulatedRoot
 
 CASES = Path(__file__).parent / "cases" / "system"
 LISTED = [
@@ -40,32 +38,14 @@ def plan_for(vendor: str) -> DeploymentPlan:
     return planned(gpu_host(accelerator=vendor, hardware=HARDWARE[vendor][0], model="devstral-2", gpu_count=8))
 
 
-@dataclass(frozen=True)
-class Machine:
-    """A simulated host's files below `root`, some of them changed."""
-
-    root: Path
+class Machine(SimulatedRoot):
+    """A simulated host's files, some of them changed."""
 
     @classmethod
     def of(cls, root: Path, case: dict[str, Any]) -> "Machine":
         here = cls(root)
-        for path, content in simulation.named(case["host"]).files().items():
-            if Path(path).is_relative_to(SIMULATION):
-                here.write(str(Path(path).relative_to(SIMULATION)), content.decode())
-        for path, text in case.get("files", {}).items():
-            here.write(path, text)
+        here.fill(case)
         return here
-
-    def write(self, path: str, text: str | None) -> None:
-        """Write a file; None removes it, or the folder that it is."""
-        file = self.root / path
-        if text is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        elif file.is_dir():
-            shutil.rmtree(file)
-        else:
-            file.unlink()
 
     def seen(self) -> SystemFacts:
         return system.parse(run(f"root={self.root}\n{system.SCRIPT}"))
