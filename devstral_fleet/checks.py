@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 from devstral_fleet import container
 from devstral_fleet.catalog.schema import HostRules
 from devstral_fleet.facts import EngineFacts, HostFacts, PortFacts, ReleasesFacts, ServiceFacts, VersionsFacts
-from devstral_fleet.findings import Finding, FindingState
+from devstral_fleet.findings import Finding, finding
 from devstral_fleet.plan import DeploymentPlan
 
 FIELD_OF_FLAG = {"model": "model_path", "tp": "tp_size", "tensor_parallel_size": "tp_size"}
@@ -71,10 +71,6 @@ def after(
     )
 
 
-def _finding(check: str, state: FindingState, summary: str, fix: str = "", *evidence: str) -> Finding:
-    return Finding(check=check, state=state, summary=summary, fix=fix, evidence=evidence)
-
-
 def _deploy(plan: DeploymentPlan) -> str:
     return f".venv/bin/invoke deploy --host {plan.host}"
 
@@ -87,44 +83,44 @@ def _system(host: HostFacts, rules: HostRules) -> Finding:
     name = f"{host.os_id or 'unknown system'} {host.os_version}".strip()
     summary = f"{name}, kernel {host.kernel}, {host.architecture}"
     if host.os_id in rules.systems:
-        return _finding("operating-system", "ok", summary)
+        return finding("operating-system", "ok", summary)
     fix = f"it may work; tried are {', '.join(rules.systems)}"
-    return _finding("operating-system", "warn", f"{name} has not been tried", fix, summary)
+    return finding("operating-system", "warn", f"{name} has not been tried", fix, summary)
 
 
 def _accelerator(plan: DeploymentPlan, host: HostFacts, rules: HostRules) -> Finding:
     if host.architecture not in rules.architectures:
         fix = f"use a host with {' or '.join(rules.architectures)}"
-        return _finding("accelerator", "fail", f"there is no engine for {host.architecture}", fix)
+        return finding("accelerator", "fail", f"there is no engine for {host.architecture}", fix)
     if plan.accelerator == "cpu":
-        return _finding("accelerator", "ok", f"{host.cpu_count} processor cores ({host.architecture})")
-    return _finding("accelerator", "ok", f"there is an engine for {plan.accelerator} on {host.architecture}")
+        return finding("accelerator", "ok", f"{host.cpu_count} processor cores ({host.architecture})")
+    return finding("accelerator", "ok", f"there is an engine for {plan.accelerator} on {host.architecture}")
 
 
 def _python(plan: DeploymentPlan, host: HostFacts, minimum: str) -> Finding:
     if plan.runtime != "native":
-        return _finding("python", "ok", f"python3 {host.python_version or 'is not needed'}")
+        return finding("python", "ok", f"python3 {host.python_version or 'is not needed'}")
     if not host.python_version:
-        return _finding("python", "fail", "there is no python3", "apt-get install python3 python3-venv")
+        return finding("python", "fail", "there is no python3", "apt-get install python3 python3-venv")
     if Version(host.python_version) < Version(minimum):
         fix = f"install Python {minimum} or later and name it with fleet_python"
-        return _finding("python", "fail", f"Python {host.python_version} is older than {minimum}", fix)
+        return finding("python", "fail", f"Python {host.python_version} is older than {minimum}", fix)
     if not host.has_venv:
         fix = "apt-get install python3-venv"
-        return _finding("python", "fail", f"Python {host.python_version} cannot make an environment", fix)
-    return _finding("python", "ok", f"Python {host.python_version} with venv")
+        return finding("python", "fail", f"Python {host.python_version} cannot make an environment", fix)
+    return finding("python", "ok", f"Python {host.python_version} with venv")
 
 
 def _disk(plan: DeploymentPlan, host: HostFacts, releases: ReleasesFacts) -> Finding:
     free, needed = host.disk_free_gib, plan.disk_needed_gib
     if free >= needed:
-        return _finding("disk", "ok", f"{free:g} GiB free under {plan.home}, {needed:g} needed")
+        return finding("disk", "ok", f"{free:g} GiB free under {plan.home}, {needed:g} needed")
     if any(release.digest == plan.digest for release in releases.releases):
-        return _finding("disk", "ok", f"{free:g} GiB free under {plan.home}; this plan's files are there already")
+        return finding("disk", "ok", f"{free:g} GiB free under {plan.home}; this plan's files are there already")
     summary = f"{free:g} GiB free under {plan.home}, a first deploy needs {needed:g}"
     if any(release.model == plan.model for release in releases.releases):
-        return _finding("disk", "warn", f"{summary}; the model's files are there already", _disk_fix(needed - free))
-    return _finding("disk", "fail", summary, _disk_fix(needed - free))
+        return finding("disk", "warn", f"{summary}; the model's files are there already", _disk_fix(needed - free))
+    return finding("disk", "fail", summary, _disk_fix(needed - free))
 
 
 def _disk_fix(missing_gib: float) -> str:
@@ -136,77 +132,77 @@ def _memory(plan: DeploymentPlan, host: HostFacts, service: ServiceFacts) -> Fin
     ours = service.state in ("running", "starting")
     has, word = (host.memory_gib, "in all") if ours else (host.memory_available_gib, "available")
     if has >= plan.memory_needed_gib:
-        return _finding("memory", "ok", f"{has:g} GiB memory {word}, {plan.memory_needed_gib:g} needed")
+        return finding("memory", "ok", f"{has:g} GiB memory {word}, {plan.memory_needed_gib:g} needed")
     summary = f"{has:g} GiB memory {word}, the engine needs {plan.memory_needed_gib:g}"
-    return _finding("memory", "fail", summary, "end other programs, or use a host with more memory")
+    return finding("memory", "fail", summary, "end other programs, or use a host with more memory")
 
 
 def _port(plan: DeploymentPlan, port: PortFacts, service: ServiceFacts, published: Collection[int]) -> Finding:
     if not port.listening:
-        return _finding("port", "ok", f"port {plan.port} is free")
+        return finding("port", "ok", f"port {plan.port} is free")
     unseen = port.pid == 0 and service.state in ("running", "starting")  # another user's process shows no pid
     if unseen or port.pid == service.pid != 0 or plan.port in published:
-        return _finding("port", "ok", f"port {plan.port} is our engine's")
+        return finding("port", "ok", f"port {plan.port} is our engine's")
     who = f"{port.command} (pid {port.pid})" if port.pid else "a program of another user"
     fix = f"end that program, or set fleet_port to another port: ss -ltnp 'sport = :{plan.port}' shows it"
-    return _finding("port", "fail", f"port {plan.port} is taken by {who}", fix)
+    return finding("port", "fail", f"port {plan.port} is taken by {who}", fix)
 
 
 def _clock(host: HostFacts, controller_epoch_s: float, rules: HostRules) -> Finding:
     skew_s = host.utc_epoch_s - controller_epoch_s
     if abs(skew_s) <= rules.clock_skew_s:
-        return _finding("clock", "ok", "the host's clock agrees with this machine's")
+        return finding("clock", "ok", "the host's clock agrees with this machine's")
     word = "ahead of" if skew_s > 0 else "behind"
     summary = f"the host's clock is {abs(skew_s):.0f} s {word} this machine's"
-    return _finding("clock", "warn", summary, "set it: timedatectl set-ntp true")
+    return finding("clock", "warn", summary, "set it: timedatectl set-ntp true")
 
 
 def _simulated(host: HostFacts) -> Finding:
     summary = f"this host is simulated ({host.simulated}): what it says of GPUs, memory and disk is recorded"
-    return _finding("simulated", "warn", summary, "plan, doctor and deploy --check work here; deploy to another host")
+    return finding("simulated", "warn", summary, "plan, doctor and deploy --check work here; deploy to another host")
 
 
 def _service(plan: DeploymentPlan, service: ServiceFacts) -> Finding:
     if service.state == "running":
-        return _finding("service", "ok", f"{service.manager} runs the engine (pid {service.pid})")
+        return finding("service", "ok", f"{service.manager} runs the engine (pid {service.pid})")
     summary = f"the engine's service is {service.state}"
-    return _finding("service", "fail", summary, f"start it: {_deploy(plan)}", service.detail)
+    return finding("service", "fail", summary, f"start it: {_deploy(plan)}", service.detail)
 
 
 def _health(plan: DeploymentPlan, engine: EngineFacts) -> Finding:
     if engine.healthy:
-        return _finding("health", "ok", f"{plan.base_url} is healthy")
+        return finding("health", "ok", f"{plan.base_url} is healthy")
     said = f"/health answers {engine.health_status}" if engine.health_status else "nothing answers"
     fix = f"see why: {_logs(plan)}"
-    return _finding("health", "fail", f"{plan.base_url} is not healthy: {said}", fix)
+    return finding("health", "fail", f"{plan.base_url} is not healthy: {said}", fix)
 
 
 def _release(plan: DeploymentPlan, releases: ReleasesFacts) -> Finding:
     digest = next((release.digest for release in releases.releases if release.id == releases.serving), "")
     if digest == plan.digest:
-        return _finding("release", "ok", f"release {releases.serving} serves and was made from this plan")
+        return finding("release", "ok", f"release {releases.serving} serves and was made from this plan")
     serving = releases.serving or "nothing"
     fix = f"bring the plan to the host: {_deploy(plan)}"
-    return _finding("release", "fail", f"{serving} serves, which was made from another plan", fix)
+    return finding("release", "fail", f"{serving} serves, which was made from another plan", fix)
 
 
 def _same(plan: DeploymentPlan, check: str, what: str, planned: object, seen: object) -> Finding:
     if planned == seen:
-        return _finding(check, "ok", f"{what} is {seen}, as planned")
+        return finding(check, "ok", f"{what} is {seen}, as planned")
     fix = f"bring the plan to the host: {_deploy(plan)}"
-    return _finding(check, "fail", f"{what} is {seen or 'unknown'}, planned is {planned}", fix)
+    return finding(check, "fail", f"{what} is {seen or 'unknown'}, planned is {planned}", fix)
 
 
 def _kv_pool(plan: DeploymentPlan, engine: EngineFacts) -> Finding:
     seen = kv_pool_tokens(engine.server_info)
     if seen is None:
-        return _finding(
+        return finding(
             "kv-pool", "warn", "the engine does not say how large its KV pool is", f"read it in the log: {_logs(plan)}"
         )
     if seen >= plan.kv_pool_tokens:
-        return _finding("kv-pool", "ok", f"the KV pool holds {seen} tokens, {plan.kv_pool_tokens} planned")
+        return finding("kv-pool", "ok", f"the KV pool holds {seen} tokens, {plan.kv_pool_tokens} planned")
     fix = "end other programs on the accelerator, or lower fleet_context_length"
-    return _finding("kv-pool", "fail", f"the KV pool holds {seen} tokens, {plan.kv_pool_tokens} were planned", fix)
+    return finding("kv-pool", "fail", f"the KV pool holds {seen} tokens, {plan.kv_pool_tokens} were planned", fix)
 
 
 def kv_pool_tokens(server_info: Mapping[str, object]) -> int | None:
@@ -228,7 +224,7 @@ def kv_pool_tokens(server_info: Mapping[str, object]) -> int | None:
 def _arguments(plan: DeploymentPlan, engine: EngineFacts) -> Finding:
     if not engine.server_info:
         fix = f"see why: {_logs(plan)}"
-        return _finding("arguments", "fail", "the engine does not say its arguments (/server_info)", fix)
+        return finding("arguments", "fail", "the engine does not say its arguments (/server_info)", fix)
     planned = planned_fields(container.arguments(plan))
     if plan.memory and "mem_fraction_static" in planned:  # with AITER the engine lowers the argument, and says so
         planned["mem_fraction_static"] = str(plan.memory.mem_fraction_static)
@@ -240,8 +236,8 @@ def _arguments(plan: DeploymentPlan, engine: EngineFacts) -> Finding:
     ]
     if other:
         fix = f"bring the plan to the host: {_deploy(plan)}"
-        return _finding("arguments", "fail", f"the engine runs with other arguments: {other[0]}", fix, *other)
-    return _finding("arguments", "ok", f"the engine runs with the planned arguments ({len(known)} compared)")
+        return finding("arguments", "fail", f"the engine runs with other arguments: {other[0]}", fix, *other)
+    return finding("arguments", "ok", f"the engine runs with the planned arguments ({len(known)} compared)")
 
 
 def planned_fields(arguments: tuple[str, ...]) -> dict[str, str]:
@@ -287,6 +283,6 @@ def _transformers(plan: DeploymentPlan, versions: VersionsFacts) -> Finding:
     except InvalidVersion:
         enough = False
     if enough:
-        return _finding("transformers-version", "ok", summary)
+        return finding("transformers-version", "ok", summary)
     fix = f"the engine's environment was changed by hand; {_deploy(plan)} makes it anew"
-    return _finding("transformers-version", "fail", summary, fix)
+    return finding("transformers-version", "fail", summary, fix)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, GpuFacts, GpuProcess, PciDevice
-from devstral_fleet.findings import Finding, FindingState
+from devstral_fleet.findings import Finding, FindingState, finding, on_host
 from devstral_fleet.plan import DeploymentPlan
 
 WORDS = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -65,29 +65,21 @@ def unread(error: ProbeError) -> Finding:
     return Finding(check="gpu-probe", state="fail", summary=error.message, evidence=evidence, fix=fix)
 
 
-def _finding(check: str, state: FindingState, summary: str, fix: str = "", *evidence: str) -> Finding:
-    return Finding(check=check, state=state, summary=summary, fix=fix, evidence=evidence)
-
-
-def _on_host(command: str) -> str:
-    return f"on the host: {command}"
-
-
 def _vendor(plan: DeploymentPlan, bus: Sequence[PciDevice], catalog: Catalog) -> Finding:
     """A processor's own display beside the GPUs is no second vendor."""
     ours = [device for device in bus if device.vendor == plan.accelerator]
     others = [device for device in bus if device not in ours and (catalog.gpu_of(device.id) or device.kind != DISPLAY)]
     word = WORDS[plan.accelerator]
     if not others:
-        return _finding("gpu-vendor", "ok", f"{len(ours)} {word} GPUs are on the PCI bus")
+        return finding("gpu-vendor", "ok", f"{len(ours)} {word} GPUs are on the PCI bus")
     other, lines = others[0], tuple(map(_line, (*ours, *others)))
     gpu = catalog.gpu_of(other.id)
     hint = f"fleet_accelerator: {other.vendor}" + (f", fleet_hardware: {gpu.name}" if gpu else "")
     if not ours:
         summary = f"the host has {WORDS[other.vendor]} GPUs, planned is {word}"
-        return _finding("gpu-vendor", "fail", summary, f"set {hint} for {plan.host}", *lines)
+        return finding("gpu-vendor", "fail", summary, f"set {hint} for {plan.host}", *lines)
     summary = f"the host has GPUs of two vendors, {word} and {WORDS[other.vendor]}"
-    return _finding("gpu-vendor", "fail", summary, "take one vendor's GPUs out, or hide them from the system", *lines)
+    return finding("gpu-vendor", "fail", summary, "take one vendor's GPUs out, or hide them from the system", *lines)
 
 
 def _line(device: PciDevice) -> str:
@@ -100,25 +92,25 @@ def _driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFac
         return _no_driver(plan, bus, seen)
     if seen.driver == KERNEL:
         summary = f"the kernel's own amdgpu serves; it cannot be compared with {plan.driver_minimum}"
-        return _finding("gpu-driver", "warn", summary, _on_host(INSTALL["amd"]))
+        return finding("gpu-driver", "warn", summary, on_host(INSTALL["amd"]))
     release = _release(seen.driver, catalog.runtimes.hosts.amdgpu_releases if plan.accelerator == "amd" else {})
     said = f"{word} driver {seen.driver}" + (f" (release {release})" if release != seen.driver else "")
     if _numbers(release) < _numbers(plan.driver_minimum):
-        fix = f"{_on_host(INSTALL[plan.accelerator])}, {plan.driver_minimum} or later, then sudo reboot"
-        return _finding("gpu-driver", "fail", f"{said} is older than {plan.driver_minimum}", fix)
-    return _finding("gpu-driver", "ok", f"{said}, {plan.driver_minimum} or later is needed")
+        fix = f"{on_host(INSTALL[plan.accelerator])}, {plan.driver_minimum} or later, then sudo reboot"
+        return finding("gpu-driver", "fail", f"{said} is older than {plan.driver_minimum}", fix)
+    return finding("gpu-driver", "ok", f"{said}, {plan.driver_minimum} or later is needed")
 
 
 def _no_driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFacts) -> Finding:
     word, evidence = WORDS[plan.accelerator], (seen.detail, *map(_line, bus))
     if MISMATCH in seen.detail.lower():
         summary = "the NVIDIA driver that is loaded is another one than the installed library"
-        return _finding("gpu-driver", "fail", summary, _on_host("sudo reboot"), *evidence)
+        return finding("gpu-driver", "fail", summary, on_host("sudo reboot"), *evidence)
     if not any(device.vendor == plan.accelerator for device in bus):
         fix = f"look for it (lspci -nn), or correct fleet_accelerator of {plan.host}"
-        return _finding("gpu-driver", "fail", f"there is no {word} GPU on the PCI bus", fix, *evidence)
-    fix = f"{_on_host(INSTALL[plan.accelerator])}, {plan.driver_minimum} or later, then sudo reboot"
-    return _finding("gpu-driver", "fail", f"no {word} driver answers", fix, *evidence)
+        return finding("gpu-driver", "fail", f"there is no {word} GPU on the PCI bus", fix, *evidence)
+    fix = f"{on_host(INSTALL[plan.accelerator])}, {plan.driver_minimum} or later, then sudo reboot"
+    return finding("gpu-driver", "fail", f"no {word} driver answers", fix, *evidence)
 
 
 def _release(version: str, releases: Mapping[str, str]) -> str:
@@ -138,13 +130,13 @@ def _count(
     have, on_bus = len(seen.gpus), len(known)
     wanted = max(len(plan.gpus), promised, on_bus)
     if have >= wanted:
-        return _finding("gpu-count", "ok", f"{have} GPUs answer, the plan uses {len(plan.gpus)}")
+        return finding("gpu-count", "ok", f"{have} GPUs answer, the plan uses {len(plan.gpus)}")
     summary = f"{have} GPUs answer, the inventory says {promised}, the plan uses {len(plan.gpus)}, the bus has {on_bus}"
     if on_bus > have:
         why = "sudo dmesg | grep -i -e xid -e nvrm" if plan.accelerator == "nvidia" else "sudo dmesg | grep -i amdgpu"
-        return _finding("gpu-count", "fail", summary, _on_host(why), *map(_line, bus))
+        return finding("gpu-count", "fail", summary, on_host(why), *map(_line, bus))
     fix = f"set fleet_gpu_count: {have} for {plan.host}, or find the GPU that is missing"
-    return _finding("gpu-count", "fail", summary, fix, *map(_line, bus))
+    return finding("gpu-count", "fail", summary, fix, *map(_line, bus))
 
 
 def _used(plan: DeploymentPlan, seen: AcceleratorFacts) -> list[GpuFacts]:
@@ -157,13 +149,13 @@ def _model(plan: DeploymentPlan, seen: AcceleratorFacts, catalog: Catalog) -> Fi
     if others:
         lines = (f"GPU {gpu.index}: {name} ({gpu.title or gpu.pci_id})" for gpu, name in others)
         summary = f"the host's GPU is {others[0][1]}, planned is {plan.hardware}"
-        return _finding("gpu-model", "fail", summary, f"set fleet_hardware: {others[0][1]} for {plan.host}", *lines)
+        return finding("gpu-model", "fail", summary, f"set fleet_hardware: {others[0][1]} for {plan.host}", *lines)
     strangers = [gpu for gpu, known in named if known is None]
     if strangers:
         lines = (f"GPU {gpu.index}: {gpu.pci_id} {gpu.title}".rstrip() for gpu in strangers)
         fix = f"compare it with {plan.hardware}; where it is one, its PCI id is missing in the catalog (gpus.yml)"
-        return _finding("gpu-model", "warn", "the catalog does not know this GPU", fix, *lines)
-    return _finding("gpu-model", "ok", f"the GPUs are {plan.hardware}, as planned")
+        return finding("gpu-model", "warn", "the catalog does not know this GPU", fix, *lines)
+    return finding("gpu-model", "ok", f"the GPUs are {plan.hardware}, as planned")
 
 
 def _memory(plan: DeploymentPlan, seen: AcceleratorFacts, catalog: Catalog) -> Finding:
@@ -177,13 +169,13 @@ def _memory(plan: DeploymentPlan, seen: AcceleratorFacts, catalog: Catalog) -> F
 def _partition(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
     cut = {gpu.index: gpu.partition for gpu in seen.gpus if gpu.partition}
     files = " ".join(FILE_OF_PARTITION.format(address=gpu.address) for gpu in seen.gpus if gpu.partition)
-    fix = _on_host(WHOLE[plan.accelerator].format(gpus=_indices(cut), files=files))
+    fix = on_host(WHOLE[plan.accelerator].format(gpus=_indices(cut), files=files))
     return _each(plan, "gpu-partition", cut, "GPUs are partitioned", fix, "every GPU is whole")
 
 
 def _errors(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
     bad = {gpu.index: ", ".join(_faults(gpu)) for gpu in seen.gpus if gpu.uncorrected_errors or gpu.repairs}
-    fix = f"{_on_host(RESET[plan.accelerator].format(gpus=_indices(bad)))}; where it comes back, exchange the GPU"
+    fix = f"{on_host(RESET[plan.accelerator].format(gpus=_indices(bad)))}; where it comes back, exchange the GPU"
     return _each(plan, "gpu-errors", bad, "memory errors", fix, "no uncorrected memory error since boot")
 
 
@@ -195,7 +187,7 @@ def _faults(gpu: GpuFacts) -> Iterable[str]:
 
 def _ecc(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
     off = {gpu.index: "ECC is off, or the driver does not show it" for gpu in seen.gpus if gpu.ecc is False}
-    fix = _on_host(COUNTING[plan.accelerator].format(gpus=_indices(off)))
+    fix = on_host(COUNTING[plan.accelerator].format(gpus=_indices(off)))
     return _each(plan, "gpu-ecc", off, "no memory errors are counted", fix, "ECC is on where it can be", worst="warn")
 
 
@@ -218,7 +210,7 @@ def _slowdown(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
 
 def _persistence(plan: DeploymentPlan, seen: AcceleratorFacts) -> Finding:
     off = {gpu.index: "persistence is off" for gpu in seen.gpus if not gpu.persistent}
-    fix = _on_host("sudo systemctl enable --now nvidia-persistenced")
+    fix = on_host("sudo systemctl enable --now nvidia-persistenced")
     ok = "the driver stays loaded between uses"
     return _each(plan, "gpu-persistence", off, "the driver unloads when no one uses it", fix, ok, worst="warn")
 
@@ -231,16 +223,16 @@ def _busy(plan: DeploymentPlan, seen: AcceleratorFacts, catalog: Catalog) -> Fin
     if foreign:
         lines = (_holds(gpu, process) for gpu, process in foreign)
         pids = " ".join(str(pid) for pid in sorted({process.pid for _, process in foreign}))
-        fix = f"{_on_host(f'sudo kill {pids}')}, or wait until they end"
+        fix = f"{on_host(f'sudo kill {pids}')}, or wait until they end"
         state: FindingState = "fail" if computing else "warn"
-        return _finding("gpu-busy", state, "processes that are not ours hold memory of the planned GPUs", fix, *lines)
+        return finding("gpu-busy", state, "processes that are not ours hold memory of the planned GPUs", fix, *lines)
     idle = catalog.runtimes.hosts.gpu_idle_percent / 100
     held = [gpu for gpu in used if gpu.used_mib > idle * gpu.memory_mib and not gpu.processes]
     if held:
         lines = (f"GPU {gpu.index}: {gpu.used_mib} MiB" for gpu in held)
         fix = "look for a container or a virtual machine that has the GPU, else reset it"
-        return _finding("gpu-busy", "warn", "memory is held, and no process shows that holds it", fix, *lines)
-    return _finding("gpu-busy", "ok", "the planned GPUs are free, or our engine has them")
+        return finding("gpu-busy", "warn", "memory is held, and no process shows that holds it", fix, *lines)
+    return finding("gpu-busy", "ok", "the planned GPUs are free, or our engine has them")
 
 
 def _holds(gpu: GpuFacts, process: GpuProcess) -> str:
@@ -256,22 +248,22 @@ def _container(plan: DeploymentPlan, seen: AcceleratorFacts) -> tuple[Finding, .
 
 def _toolkit(seen: AcceleratorFacts) -> Finding:
     if "runtime" in seen.toolkit:
-        return _finding("gpu-container", "ok", "Docker knows NVIDIA's runtime")
+        return finding("gpu-container", "ok", "Docker knows NVIDIA's runtime")
     if seen.toolkit:
         summary = f"Docker does not know NVIDIA's runtime; there is {' and '.join(seen.toolkit)}"
-        return _finding("gpu-container", "warn", summary, _on_host(TOOLKIT))
-    fix = _on_host(f"sudo apt-get install nvidia-container-toolkit && {TOOLKIT}")
-    return _finding("gpu-container", "fail", "Docker cannot hand GPUs to a container: no NVIDIA container toolkit", fix)
+        return finding("gpu-container", "warn", summary, on_host(TOOLKIT))
+    fix = on_host(f"sudo apt-get install nvidia-container-toolkit && {TOOLKIT}")
+    return finding("gpu-container", "fail", "Docker cannot hand GPUs to a container: no NVIDIA container toolkit", fix)
 
 
 def _devices(seen: AcceleratorFacts) -> Finding:
     if not seen.missing:
-        return _finding("gpu-container", "ok", "/dev/kfd, /dev/dri and their groups are there")
+        return finding("gpu-container", "ok", "/dev/kfd, /dev/dri and their groups are there")
     groups = [name.removeprefix("group:") for name in seen.missing if name.startswith("group:")]
     nodes = [name for name in seen.missing if not name.startswith("group:")]
     commands = [*([INSTALL["amd"]] if nodes else []), *(f"sudo groupadd --system {name}" for name in groups)]
     missing = ", ".join([*nodes, *(f"group {name}" for name in groups)])
-    return _finding("gpu-container", "fail", f"a container needs {missing}", _on_host(" && ".join(commands)))
+    return finding("gpu-container", "fail", f"a container needs {missing}", on_host(" && ".join(commands)))
 
 
 def _indices(bad: Iterable[int]) -> str:
@@ -290,7 +282,7 @@ def _each(
 ) -> Finding:
     """One finding about all GPUs: as bad as `worst` where the plan uses one of the bad ones, else a warning."""
     if not bad:
-        return _finding(check, "ok", ok)
+        return finding(check, "ok", ok)
     state = worst if set(bad) & set(plan.gpus) else "warn"
     lines = (f"GPU {index}: {said}" for index, said in sorted(bad.items()))
-    return _finding(check, state, f"{summary}: GPU {_indices(bad)}", fix, *lines)
+    return finding(check, state, f"{summary}: GPU {_indices(bad)}", fix, *lines)

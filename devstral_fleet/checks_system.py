@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from devstral_fleet.catalog.schema import HostRules
 from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, DriverBuild, Package, SystemFacts
-from devstral_fleet.findings import Finding, FindingState
+from devstral_fleet.findings import Finding, FindingState, finding, on_host
 from devstral_fleet.plan import DeploymentPlan
 
 MODULES = {"nvidia": "nvidia", "amd": "amdgpu"}
@@ -64,33 +64,25 @@ def unread(error: ProbeError) -> Finding:
     return Finding(check="system-probe", state="fail", summary=error.message, evidence=tuple(error.evidence), fix=fix)
 
 
-def _finding(check: str, state: FindingState, summary: str, fix: str = "", *evidence: str) -> Finding:
-    return Finding(check=check, state=state, summary=summary, fix=fix, evidence=evidence)
-
-
-def _on_host(command: str) -> str:
-    return f"on the host: {command}"
-
-
 def _has_module(plan: DeploymentPlan, system: SystemFacts) -> bool:
     return MODULES[plan.accelerator] in system.modules
 
 
 def _nouveau(system: SystemFacts) -> Finding:
     if "nouveau" not in system.modules:
-        return _finding("nouveau", "ok", "the kernel's own driver for NVIDIA cards is not loaded")
+        return finding("nouveau", "ok", "the kernel's own driver for NVIDIA cards is not loaded")
     words = "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/no-nouveau.conf"
-    fix = _on_host(f"{words} && sudo update-initramfs -u && sudo reboot")
-    return _finding("nouveau", "fail", "nouveau has the cards; NVIDIA's driver cannot have them beside it", fix)
+    fix = on_host(f"{words} && sudo update-initramfs -u && sudo reboot")
+    return finding("nouveau", "fail", "nouveau has the cards; NVIDIA's driver cannot have them beside it", fix)
 
 
 def _secure_boot(plan: DeploymentPlan, system: SystemFacts) -> Finding:
     if not system.secure_boot:
         word = "off" if system.secure_boot is False else "not there"
-        return _finding("secure-boot", "ok", f"Secure Boot is {word}")
+        return finding("secure-boot", "ok", f"Secure Boot is {word}")
     if _has_module(plan, system):
-        return _finding("secure-boot", "ok", "Secure Boot is on, and lets the driver in")
-    return _finding("secure-boot", "fail", "Secure Boot is on, and the driver is not loaded", SECURE_BOOT)
+        return finding("secure-boot", "ok", "Secure Boot is on, and lets the driver in")
+    return finding("secure-boot", "fail", "Secure Boot is on, and the driver is not loaded", SECURE_BOOT)
 
 
 def _builds(plan: DeploymentPlan, system: SystemFacts) -> list[DriverBuild]:
@@ -106,20 +98,20 @@ def _build(plan: DeploymentPlan, system: SystemFacts) -> Finding:
     builds, loaded = _builds(plan, system), _has_module(plan, system)
     lines = tuple(map(_build_line, builds))
     if not builds:
-        return _finding("driver-build", "ok", "no driver is built on this host")
+        return finding("driver-build", "ok", "no driver is built on this host")
     if not system.headers:
         state: FindingState = "warn" if loaded else "fail"
         summary = f"the headers of kernel {system.kernel} are missing: no driver can be built for it"
-        return _finding("driver-build", state, summary, _on_host(REBUILD), *lines)
+        return finding("driver-build", state, summary, on_host(REBUILD), *lines)
     if not _built_for(system.kernel, builds):
         summary = f"DKMS has no driver for kernel {system.kernel}"
-        fix = _on_host(f"{REBUILD}; its log: /var/lib/dkms/{builds[0].module}/{builds[0].version}/build/make.log")
-        return _finding("driver-build", "warn" if loaded else "fail", summary, fix, *lines)
+        fix = on_host(f"{REBUILD}; its log: /var/lib/dkms/{builds[0].module}/{builds[0].version}/build/make.log")
+        return finding("driver-build", "warn" if loaded else "fail", summary, fix, *lines)
     changed = [build for build in builds if "WARNING" in build.state and build.kernel == system.kernel]
     if changed:
         summary = "the installed driver is another one than DKMS built"
-        return _finding("driver-build", "warn", summary, _on_host(REBUILD), *lines)
-    return _finding("driver-build", "ok", f"DKMS built the driver for kernel {system.kernel}")
+        return finding("driver-build", "warn", summary, on_host(REBUILD), *lines)
+    return finding("driver-build", "ok", f"DKMS built the driver for kernel {system.kernel}")
 
 
 def _build_line(build: DriverBuild) -> str:
@@ -130,14 +122,14 @@ def _next_boot(plan: DeploymentPlan, system: SystemFacts) -> Finding:
     """A newer kernel that has come meanwhile, and what it would start with."""
     newer = [kernel for kernel in system.kernels if _numbers(kernel) > _numbers(system.kernel)]
     if not newer:
-        return _finding("next-kernel", "ok", f"kernel {system.kernel} is the newest of the host")
+        return finding("next-kernel", "ok", f"kernel {system.kernel} is the newest of the host")
     newest, builds = max(newer, key=_numbers), _builds(plan, system)
     if builds and not _built_for(newest, builds):
-        fix = _on_host(f"sudo apt-get install linux-headers-{newest} && sudo dkms autoinstall -k {newest}")
+        fix = on_host(f"sudo apt-get install linux-headers-{newest} && sudo dkms autoinstall -k {newest}")
         summary = f"the next boot takes kernel {newest}, for which there is no driver"
-        return _finding("next-kernel", "warn", summary, fix, *map(_build_line, builds))
+        return finding("next-kernel", "warn", summary, fix, *map(_build_line, builds))
     summary = f"the next boot takes kernel {newest}, {system.kernel} runs"
-    return _finding("next-kernel", "warn", summary, _on_host("sudo reboot, at a time of your choice"))
+    return finding("next-kernel", "warn", summary, on_host("sudo reboot, at a time of your choice"))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -147,7 +139,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _packages(plan: DeploymentPlan, system: SystemFacts) -> Iterator[Finding]:
     if system.packages is None:
         fix = "look at the packages by hand: neither dpkg nor rpm answers"
-        yield _finding("packages", "warn", "the installed packages cannot be read", fix)
+        yield finding("packages", "warn", "the installed packages cannot be read", fix)
         return
     yield _broken(system.packages)
     yield _lock(system)
@@ -161,29 +153,29 @@ def _packages(plan: DeploymentPlan, system: SystemFacts) -> Iterator[Finding]:
 def _broken(packages: tuple[Package, ...]) -> Finding:
     broken = [each for each in packages if BROKEN.fullmatch(each.state)]
     if not broken:
-        return _finding("packages", "ok", "no package is half installed")
-    fix = _on_host("sudo dpkg --configure -a && sudo apt-get --fix-broken install")
+        return finding("packages", "ok", "no package is half installed")
+    fix = on_host("sudo dpkg --configure -a && sudo apt-get --fix-broken install")
     lines = (f"{each.state} {each.name} {each.version}".rstrip() for each in broken)
-    return _finding("packages", "fail", f"{len(broken)} packages are half installed: {broken[0].name}", fix, *lines)
+    return finding("packages", "fail", f"{len(broken)} packages are half installed: {broken[0].name}", fix, *lines)
 
 
 def _lock(system: SystemFacts) -> Finding:
     if not system.package_lock:
-        return _finding("package-lock", "ok", "nothing keeps packages from being installed")
+        return finding("package-lock", "ok", "nothing keeps packages from being installed")
     fix = "wait for it, or see what it does: systemctl status apt-daily-upgrade"
-    return _finding("package-lock", "warn", f"{system.package_lock} installs packages now", _on_host(fix))
+    return finding("package-lock", "warn", f"{system.package_lock} installs packages now", on_host(fix))
 
 
 def _driver_package(plan: DeploymentPlan, system: SystemFacts, drivers: list[Package]) -> Finding:
     """A driver that was changed behind the running one's back."""
     loaded = system.loaded.get(MODULES[plan.accelerator], "")
     if not drivers or not loaded:
-        return _finding("driver-package", "ok", "no package of a driver is there to compare with")
+        return finding("driver-package", "ok", "no package of a driver is there to compare with")
     lines = tuple(f"{each.state} {each.name} {each.version}" for each in drivers)
     if any(_upstream(each).startswith(loaded) for each in drivers):
-        return _finding("driver-package", "ok", f"the installed driver is the one that runs, {loaded}")
+        return finding("driver-package", "ok", f"the installed driver is the one that runs, {loaded}")
     summary = f"driver {loaded} runs, {_upstream(drivers[0])} is installed: the next boot takes that"
-    return _finding("driver-package", "warn", summary, _on_host("sudo reboot, at a time of your choice"), *lines)
+    return finding("driver-package", "warn", summary, on_host("sudo reboot, at a time of your choice"), *lines)
 
 
 def _upstream(package: Package) -> str:
@@ -195,9 +187,9 @@ def _hold(packages: tuple[Package, ...], drivers: list[Package]) -> Finding:
     pinned = any(each.name.startswith(PINNING) for each in packages)
     free = [each.name for each in drivers if not each.state.startswith("h")]
     if pinned or not free:
-        return _finding("driver-hold", "ok", "no upgrade changes the driver unasked")
-    fix = _on_host(f"sudo apt-mark hold {' '.join(free)}; with dnf: sudo dnf versionlock add {' '.join(free)}")
-    return _finding("driver-hold", "warn", f"an upgrade of the system may change the driver: {free[0]}", fix)
+        return finding("driver-hold", "ok", "no upgrade changes the driver unasked")
+    fix = on_host(f"sudo apt-mark hold {' '.join(free)}; with dnf: sudo dnf versionlock add {' '.join(free)}")
+    return finding("driver-hold", "warn", f"an upgrade of the system may change the driver: {free[0]}", fix)
 
 
 def _fabric_manager(system: SystemFacts, seen: AcceleratorFacts) -> Finding:
@@ -205,31 +197,31 @@ def _fabric_manager(system: SystemFacts, seen: AcceleratorFacts) -> Finding:
     found = [each for each in system.packages or () if FABRIC_MANAGER.fullmatch(each.name) and each.state[1:2] == "i"]
     wanted = f"sudo apt-get install nvidia-fabricmanager='{seen.driver or 'the version of the driver'}*'"
     if not found and system.fabric_manager != "active":
-        fix = _on_host(f"{wanted} && sudo systemctl enable --now nvidia-fabricmanager")
-        return _finding("fabric-manager", "fail", f"{system.switches} NVSwitches and no Fabric Manager", fix)
+        fix = on_host(f"{wanted} && sudo systemctl enable --now nvidia-fabricmanager")
+        return finding("fabric-manager", "fail", f"{system.switches} NVSwitches and no Fabric Manager", fix)
     if system.fabric_manager != "active":
-        fix = _on_host("sudo systemctl enable --now nvidia-fabricmanager; its log: journalctl -u nvidia-fabricmanager")
+        fix = on_host("sudo systemctl enable --now nvidia-fabricmanager; its log: journalctl -u nvidia-fabricmanager")
         summary = f"Fabric Manager is {system.fabric_manager or 'not known to systemd'}"
-        return _finding("fabric-manager", "fail", summary, fix)
+        return finding("fabric-manager", "fail", summary, fix)
     other = [each for each in found if seen.driver and _upstream(each) != seen.driver]
     if other:
         summary = f"Fabric Manager is {_upstream(other[0])}, the driver is {seen.driver}: they must be equal"
-        return _finding("fabric-manager", "fail", summary, _on_host(wanted))
-    return _finding("fabric-manager", "ok", "Fabric Manager runs, of the driver's version")
+        return finding("fabric-manager", "fail", summary, on_host(wanted))
+    return finding("fabric-manager", "ok", "Fabric Manager runs, of the driver's version")
 
 
 def _log(plan: DeploymentPlan, system: SystemFacts, rules: HostRules) -> Finding:
     if system.log is None:
         fix = "let the user read it: add it to group adm, or set become: true"
-        return _finding("kernel-log", "warn", "the kernel log cannot be read", fix)
+        return finding("kernel-log", "warn", "the kernel log cannot be read", fix)
     bad = list(_failures(plan, system.log, rules))
     if not bad:
         programs = len(system.log)
         said = f"; {programs} lines about programs' own errors" if programs else ""
-        return _finding("kernel-log", "ok", f"the kernel log names no GPU that failed since boot{said}")
+        return finding("kernel-log", "ok", f"the kernel log names no GPU that failed since boot{said}")
     name, fix, _ = bad[0]
     lines = (line for _, _, line in bad[-5:])
-    return _finding("kernel-log", "fail", f"the kernel log names a GPU that failed: {name}", _on_host(fix), *lines)
+    return finding("kernel-log", "fail", f"the kernel log names a GPU that failed: {name}", on_host(fix), *lines)
 
 
 def _failures(plan: DeploymentPlan, log: tuple[str, ...], rules: HostRules) -> Iterator[tuple[str, str, str]]:
@@ -244,38 +236,38 @@ def _failures(plan: DeploymentPlan, log: tuple[str, ...], rules: HostRules) -> I
 
 def _reboot(system: SystemFacts) -> Finding:
     if not system.reboot_for:
-        return _finding("reboot", "ok", "no package waits for a reboot")
-    fix = _on_host("sudo reboot, at a time of your choice")
-    return _finding("reboot", "warn", f"packages wait for a reboot: {', '.join(system.reboot_for)}", fix)
+        return finding("reboot", "ok", "no package waits for a reboot")
+    fix = on_host("sudo reboot, at a time of your choice")
+    return finding("reboot", "warn", f"packages wait for a reboot: {', '.join(system.reboot_for)}", fix)
 
 
 def _boot_space(system: SystemFacts, rules: HostRules) -> Finding:
     free = f"{system.boot_free_mib} MiB free under /boot"
     if system.boot_free_mib >= rules.boot_free_mib:
-        return _finding("boot-space", "ok", free)
-    fix = _on_host("sudo apt-get autoremove --purge; with dnf: sudo dnf remove --oldinstallonly")
-    return _finding("boot-space", "warn", f"{free}, another kernel needs {rules.boot_free_mib}", fix)
+        return finding("boot-space", "ok", free)
+    fix = on_host("sudo apt-get autoremove --purge; with dnf: sudo dnf remove --oldinstallonly")
+    return finding("boot-space", "warn", f"{free}, another kernel needs {rules.boot_free_mib}", fix)
 
 
 def _boot_parameters(plan: DeploymentPlan, system: SystemFacts, rules: HostRules) -> Finding:
     missing = [word for word in rules.boot_parameters.get(plan.accelerator, ()) if word not in system.boot_parameters]
     if not missing:
-        return _finding("boot-parameters", "ok", "the kernel was started with what the GPUs need")
+        return finding("boot-parameters", "ok", "the kernel was started with what the GPUs need")
     words = " ".join(missing)
-    fix = _on_host(f"add {words} to GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub, sudo reboot")
+    fix = on_host(f"add {words} to GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub, sudo reboot")
     said = " ".join(system.boot_parameters)
-    return _finding("boot-parameters", "warn", f"the kernel was started without {words}", fix, said)
+    return finding("boot-parameters", "warn", f"the kernel was started without {words}", fix, said)
 
 
 def _numa_balancing(system: SystemFacts) -> Finding:
     if not system.numa_balancing:
-        return _finding("numa-balancing", "ok", "the kernel moves no memory between sockets by itself")
+        return finding("numa-balancing", "ok", "the kernel moves no memory between sockets by itself")
     words = "echo kernel.numa_balancing=0 | sudo tee /etc/sysctl.d/80-gpu.conf && sudo sysctl --system"
-    return _finding("numa-balancing", "warn", "NUMA balancing is on, which makes GPU work stutter", _on_host(words))
+    return finding("numa-balancing", "warn", "NUMA balancing is on, which makes GPU work stutter", on_host(words))
 
 
 def _swap(system: SystemFacts, rules: HostRules) -> Finding:
     said = f"{system.swap_used_mib} of {system.swap_mib} MiB swap are in use" if system.swap_mib else "there is no swap"
     if system.swap_used_mib <= rules.swap_used_mib:
-        return _finding("swap", "ok", said)
-    return _finding("swap", "warn", said, "end what needs the memory; an engine that is swapped out is slow")
+        return finding("swap", "ok", said)
+    return finding("swap", "warn", said, "end what needs the memory; an engine that is swapped out is slow")

@@ -22,6 +22,16 @@ class Finding(Value):
     """How long the check took; None where time says nothing."""
 
 
+def finding(check: str, state: FindingState, summary: str, fix: str = "", *evidence: str) -> Finding:
+    """Return a finding, its words in the order in which a check says them."""
+    return Finding(check=check, state=state, summary=summary, fix=fix, evidence=evidence)
+
+
+def on_host(command: str) -> str:
+    """Return a fix that is a command on the host itself."""
+    return f"on the host: {command}"
+
+
 class MetricVerdict(Value):
     """One metric against its baseline."""
 
