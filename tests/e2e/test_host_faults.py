@@ -224,16 +224,13 @@ def test_a_sudo_that_asks_for_a_password_is_said(served: Site, container_host: H
 
 @pytest.mark.soak
 def test_a_disk_that_fills_in_a_deploy_leaves_what_was_proven(
-    container_site: Site, container_host: HostContainer, first: Ended
+    served: Site, container_host: HostContainer
 ) -> None:
     """The home lies on a file system of its own, which has not a byte left from the install phase on."""
-    assert first.exit_code == 0
     home, port = Path("/srv/small"), PORT + 2
     container_host.root("mkdir", "-p", str(home))
     container_host.root("mount", "-t", "tmpfs", "-o", "size=64G", "tmpfs", str(home))
-    small = Site(
-        container_site.directory / "small", home, port, dict(container_site.keys), "gpu01", container_site.connection
-    )
+    small = Site(served.directory / "small", home, port, dict(served.keys), "gpu01", served.connection)
     succeeded(small.set().invoke("deploy", "--no-bench"))
     before = container_host.root("readlink", f"{home}/current")
     try:

@@ -11,10 +11,11 @@ from docker.client import DockerClient
 from devstral_fleet import lab as labs
 from devstral_fleet.lab import Lab, LabHost, image, inventory, keys
 from tests.support.docker_engine import docker_engine
-from tests.support.fleet import ROOT
+from tests.support.fleet import ROOT, until
 
 CACHE = ROOT / ".cache" / "hosts"
 STOP_S = 60
+REACHED_S = 60.0
 
 
 class HostContainer(LabHost):
@@ -32,12 +33,13 @@ class HostContainer(LabHost):
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        """Have no network for the context, as with a pulled cable: nobody is told."""
+        """Have no network for the context, as with a pulled cable: nobody is told. It ends when ssh is let in again."""
         self.aside("ip", "link", "set", "eth0", "down")
         try:
             yield
         finally:
             self.aside("ip", "link", "set", "eth0", "up")
+            until(lambda: self.ssh("true").returncode == 0, REACHED_S, f"{self.name} is reached again")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
