@@ -9,12 +9,23 @@ INTERVAL_S = 0.5
 CRASHES_TO_GIVE_UP = 2
 """A first restart may be the one we asked for, seen late; a second one is a loop."""
 
+KILLED = (
+    "something killed it outright, as the kernel does where the host's memory is out: look with "
+    "sudo dmesg | grep -i oom, and free what else holds the memory"
+)
 REMEDIES = {
     "not enough memory": "nothing is left for the KV pool: raise fleet_mem_fraction_static, or plan more GPUs",
     "out of memory": "lower fleet_context_length or fleet_mem_fraction_static, or free what else holds the memory",
     "can't allocate memory": "lower fleet_max_total_tokens or fleet_context_length, or free what else holds the memory",
+    "exit code: -9": KILLED,
+    "result oom-kill": KILLED,
+    "ended with status 137": KILLED,
+    "terminated by sigkill": KILLED,
 }
-"""Words of a log, in lower case, and what to do about them. Sources: SGLang, torch on a GPU, torch on a CPU."""
+"""Words of a log or a service manager, in lower case, and what to do about them.
+
+Sources: SGLang, torch on a GPU, torch on a CPU; SGLang of its scheduler, systemd, Docker by its unit, supervisord.
+"""
 
 OnState = Callable[[ServiceFacts, EngineFacts], None]
 
@@ -85,7 +96,7 @@ class _Watch:
 def _failed(
     what: str, service: ServiceFacts, engine: EngineFacts, log_lines: Sequence[str], host: str
 ) -> VerificationError:
-    said = "\n".join(log_lines).lower()
+    said = "\n".join((*log_lines, service.detail)).lower()
     remedy = next((f"{then}; " for words, then in REMEDIES.items() if words in said), "")
     answer = f"/health answers {engine.health_status}" if engine.health_status else "nothing answers on its port"
     process = f", pid {service.pid}" if service.pid else ""

@@ -15,7 +15,7 @@ PROGRAM = "engine"
 SCRIPT = r"""
 supervisor=$1 unit=$2
 if command -v systemctl >/dev/null 2>&1; then
-    shown=$(systemctl show "$unit" --property=LoadState,ActiveState,SubState,MainPID,Result 2>/dev/null)
+    shown=$(systemctl show "$unit" --property=LoadState,ActiveState,SubState,MainPID,Result,ExecMainStatus 2>/dev/null)
     case $shown in *LoadState=loaded*) printf 'manager=systemd\n%s\n' "$shown"; exit 0 ;; esac
 fi
 configuration=$supervisor/supervisord.conf
@@ -23,6 +23,8 @@ for program in "$supervisor/venv/bin/supervisorctl" "$supervisor/bin/supervisorc
     if [ -x "$program" ] && [ -f "$configuration" ]; then
         printf 'manager=supervisor\n%s\n' "$("$program" -c "$configuration" status engine 2>&1)"
         printf 'pid=%s\n' "$("$program" -c "$configuration" pid engine 2>&1)" # status has no pid while it starts
+        ends=$(grep -aE '(exited|stopped): engine ' "$supervisor/supervisord.log" 2>/dev/null | tail -n 1)
+        case $ends in *exited:*) printf 'ended=%s\n' "$ends" ;; esac # the last end is none that we asked for
         exit 0
     fi
 done
@@ -48,6 +50,7 @@ SYSTEMD_STATES: dict[str, State] = {
 }
 _STATUS = re.compile(rf"^{PROGRAM}\s+(?P<state>[A-Z]+)\b.*$", re.MULTILINE)
 _PID = re.compile(r"^pid=(\d+)$", re.MULTILINE)
+_ENDED = re.compile(r"^ended=(?P<when>\S+ [^ ,]+).* \((?P<how>[^)]*)\)$", re.MULTILINE)
 
 
 def unit_name(layout: HostLayout) -> str:
@@ -88,18 +91,23 @@ def _systemd(detail: str) -> ServiceFacts:
     if state is None:
         raise output.unreadable("service", f"unknown state {values['ActiveState']}", detail)
     words = f"{values['ActiveState']} ({values['SubState']}), result {values.get('Result', '?')}"
+    if values.get("ExecMainStatus", "0") != "0":
+        words += f", its process ended with status {values['ExecMainStatus']}"
     return ServiceFacts(manager="systemd", state=state, pid=int(values["MainPID"] or 0), detail=words)
 
 
 def _supervisor(detail: str) -> ServiceFacts:
     status = _STATUS.search(detail)
     if status and status["state"] in SUPERVISOR_STATES:
-        pid = _PID.search(detail)
+        pid, ended = _PID.search(detail), _ENDED.search(detail)
+        words = " ".join(status[0].split())
+        if ended and status["state"] != "RUNNING":
+            words += f"; its last end, at {ended['when']}: {ended['how']}"
         return ServiceFacts(
             manager="supervisor",
             state=SUPERVISOR_STATES[status["state"]],
             pid=int(pid[1]) if pid else 0,
-            detail=" ".join(status[0].split()),
+            detail=words,
         )
     if "no such process" in detail or "no such group" in detail:
         return ServiceFacts(manager="supervisor", state="absent", pid=0, detail=detail.strip().splitlines()[0])

@@ -223,9 +223,7 @@ def test_a_sudo_that_asks_for_a_password_is_said(served: Site, container_host: H
 
 
 @pytest.mark.soak
-def test_a_disk_that_fills_in_a_deploy_leaves_what_was_proven(
-    served: Site, container_host: HostContainer
-) -> None:
+def test_a_disk_that_fills_in_a_deploy_leaves_what_was_proven(served: Site, container_host: HostContainer) -> None:
     """The home lies on a file system of its own, which has not a byte left from the install phase on."""
     home, port = Path("/srv/small"), PORT + 2
     container_host.root("mkdir", "-p", str(home))

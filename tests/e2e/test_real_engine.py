@@ -9,7 +9,8 @@ import os
 import signal
 import threading
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.support.fleet import Site, until
 
 pytestmark = pytest.mark.real_engine
 ASK_S = 120.0
+A_FEW_BYTES = 600 * 2**20
+"""Less than the engine's processes need to start."""
 A_FEW_TOKENS, MORE_TOKENS_THAN_IT_CAN_MAKE = 800, 8000
 """Of a hundred a second: more than a switch takes to begin, and more than a second's deadline."""
 
@@ -122,6 +125,44 @@ def test_engine_that_finds_less_memory_than_was_planned_gives_way(served: Site) 
     assert "or lower fleet_context_length" in ended.stderr
     assert served.link("serving") == served.link("current") == serving
     assert served.invoke("verify").exit_code == 0
+
+
+@pytest.mark.soak
+def test_engine_that_the_kernel_kills_for_memory_gives_way(served: Site) -> None:
+    serving = served.link("serving")
+    served.set(context_length=12288)
+
+    with little_memory(served, A_FEW_BYTES):
+        running = served.start("deploy", "--no-bench")
+        running.wait_for("going back to")
+    ended = running.end()
+
+    assert ended.exit_code == 5, ended.text
+    assert "as the kernel does where the host's memory is out" in ended.stderr
+    assert served.link("serving") == served.link("current") == serving
+    served.set(context_length=None)
+    assert served.invoke("verify").exit_code == 0
+
+
+@contextmanager
+def little_memory(site: Site, limit: int) -> Iterator[None]:
+    """Let whatever the site's service manager starts in the context have `limit` bytes, by a memory cgroup."""
+    manager = int((site.home / "supervisor" / "supervisord.pid").read_text())
+    version_1 = Path("/sys/fs/cgroup/memory")
+    root, limits = (
+        (version_1, "memory.limit_in_bytes") if version_1.is_dir() else (Path("/sys/fs/cgroup"), "memory.max")
+    )
+    group = root / f"fleet-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / limits).write_text(str(limit))
+        (group / "cgroup.procs").write_text(str(manager))
+        yield
+    finally:
+        (group / limits).write_text("-1" if version_1.is_dir() else "max")
+        for process in (group / "cgroup.procs").read_text().split():
+            (root / "cgroup.procs").write_text(process)
+        group.rmdir()
 
 
 @pytest.mark.soak

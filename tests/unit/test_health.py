@@ -78,6 +78,7 @@ def test_wait(case: dict[str, Any]) -> None:
         ),
         ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.", "lower fleet_max_total_tokens"),
         ("ValueError: no", "read the log lines below"),
+        ("Rank 0 scheduler died during initialization (exit code: -9).", "something killed it outright"),
     ],
 )
 def test_a_log_that_names_memory_has_its_fix(line: str, remedy: str) -> None:
@@ -85,3 +86,19 @@ def test_a_log_that_names_memory_has_its_fix(line: str, remedy: str) -> None:
     with pytest.raises(VerificationError) as raised:
         health.wait(lambda: next(states), deadline_s=1, clock=clock, sleep=clock.sleep, log_tail=lambda: (line,))
     assert raised.value.fix.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "failed (failed), result oom-kill, its process ended with status 9",
+        "activating (auto-restart), result exit-code, its process ended with status 137",
+        "engine STARTING; its last end, at 2026-11-27 11:38:05: terminated by SIGKILL; not expected",
+    ],
+)
+def test_a_manager_that_saw_it_killed_has_its_fix(detail: str) -> None:
+    clock = Clock()
+    service = ServiceFacts(manager="systemd", state="failed", pid=0, detail=detail)
+    with pytest.raises(VerificationError) as raised:
+        health.wait(lambda: (service, ENGINE), deadline_s=1, clock=clock, sleep=clock.sleep)
+    assert raised.value.fix.startswith("something killed it outright")
