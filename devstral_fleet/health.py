@@ -19,13 +19,15 @@ REMEDIES = {
     "can't allocate memory": "lower fleet_max_total_tokens or fleet_context_length, or free what else holds the memory",
     "exit code: -9": KILLED,
     "result oom-kill": KILLED,
-    "ended with status 137": KILLED,
-    "terminated by sigkill": KILLED,
 }
 """Words of a log or a service manager, in lower case, and what to do about them.
 
-Sources: SGLang, torch on a GPU, torch on a CPU; SGLang of its scheduler, systemd, Docker by its unit, supervisord.
+Sources: SGLang, torch on a GPU, torch on a CPU; SGLang of its scheduler, systemd.
 """
+ENDED_BY_SIGKILL = ("terminated by sigkill", "ended with status 137", "ended with status 9")
+"""Of supervisord; of systemd about Docker's client, and about an engine. SGLang ends itself so after an error."""
+EXPLAINED = ("error", "exception", "sigquit")
+"""Words of a log that say why SGLang killed itself; without them somebody else did."""
 
 OnState = Callable[[ServiceFacts, EngineFacts], None]
 
@@ -96,8 +98,7 @@ class _Watch:
 def _failed(
     what: str, service: ServiceFacts, engine: EngineFacts, log_lines: Sequence[str], host: str
 ) -> VerificationError:
-    said = "\n".join((*log_lines, service.detail)).lower()
-    remedy = next((f"{then}; " for words, then in REMEDIES.items() if words in said), "")
+    remedy = _remedy("\n".join(log_lines).lower(), service.detail.lower())
     answer = f"/health answers {engine.health_status}" if engine.health_status else "nothing answers on its port"
     process = f", pid {service.pid}" if service.pid else ""
     return VerificationError(
@@ -106,3 +107,11 @@ def _failed(
         evidence=(f"{service.manager}: {service.detail}", *log_lines),
         host=host,
     )
+
+
+def _remedy(log: str, manager: str) -> str:
+    """Return what to do about what was said, in lower case; '' where nothing is known."""
+    known = next((then for words, then in REMEDIES.items() if words in log or words in manager), "")
+    killed = any(words in manager for words in ENDED_BY_SIGKILL) and not any(words in log for words in EXPLAINED)
+    remedy = known or KILLED * killed
+    return f"{remedy}; " if remedy else ""

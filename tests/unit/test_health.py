@@ -102,3 +102,12 @@ def test_a_manager_that_saw_it_killed_has_its_fix(detail: str) -> None:
     with pytest.raises(VerificationError) as raised:
         health.wait(lambda: (service, ENGINE), deadline_s=1, clock=clock, sleep=clock.sleep)
     assert raised.value.fix.startswith("something killed it outright")
+
+
+def test_an_engine_that_kills_itself_after_an_error_is_not_called_killed() -> None:
+    clock = Clock()
+    service = ServiceFacts(manager="supervisor", state="failed", pid=0, detail="engine EXITED; terminated by SIGKILL")
+    said = ("ImportError: no kernels", "Received sigquit from a child process.")
+    with pytest.raises(VerificationError) as raised:
+        health.wait(lambda: (service, ENGINE), deadline_s=1, clock=clock, sleep=clock.sleep, log_tail=lambda: said)
+    assert raised.value.fix.startswith("read the log lines")
