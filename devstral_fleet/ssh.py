@@ -1,5 +1,6 @@
 """Commands on a host over SSH (fabric). Unknown and changed keys are refused."""
 
+import logging
 import select
 import shlex
 import threading
@@ -32,6 +33,9 @@ LOST_S = 1.0
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 _CHUNK_BYTES = 65536
 _CONNECTION_LOST = (paramiko.SSHException, EOFError, ConnectionError)
+
+# What paramiko cannot do it raises too; its log of it, with a traceback, would come in between on standard error.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class FabricShell:
