@@ -73,5 +73,7 @@ class HostIntent(Value):
     """Addresses of a site's mirrors of vendors' package repositories, by name ('docker')."""
     repository_keys: dict[str, str] = Field(default_factory=dict)
     """Paths on the controller of the keys (OpenPGP) that a site has checked itself, by the repository's name."""
+    reboot_deadline_s: int = Field(default=900, ge=30)
+    """Seconds that a host may take to come back from a reboot; one with eight GPUs tests its memory for minutes."""
     provision: bool = True
     """False: deploy and doctor only look; nothing of the operating system or a card is changed."""

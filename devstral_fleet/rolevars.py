@@ -136,6 +136,11 @@ def provision(plan: ProvisionPlan, *, python: str, lock_wait_s: int) -> RoleVari
     }
 
 
+def reboot(*, deadline_s: int, reason: str) -> RoleVariables:
+    """Return the variables of the role that reboots a host."""
+    return {"reboot": {"deadline_s": deadline_s, "reason": reason}}
+
+
 def inventory_files(hosts: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     """Return {file name: text} of the second inventory: the planned hosts and one file of variables for each."""
     names: dict[str, dict[str, object]] = {name: {} for name in hosts}

@@ -5,7 +5,8 @@
 # mmdebstrap and uidmap, which make its hosts' root, busybox for an image, and the registry that hosts pull from through
 # SSH; openssl, for the certificates of an index; gnupg, for a repository of packages.
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
-# `setup-machine.sh soak` brings what `make soak` needs too: a network for fresh Debian roots.
+# `setup-machine.sh soak` brings what `make soak` needs too: a network for fresh Debian roots, and a virtual
+# machine.
 set -euo pipefail
 
 declare -A package_of=(
@@ -13,7 +14,8 @@ declare -A package_of=(
     [dockerd]=docker.io [ip]=iproute2 [mmdebstrap]=mmdebstrap [busybox]=busybox-static [docker-registry]=docker-registry
     [newuidmap]=uidmap [openssl]=openssl [gpg]=gnupg
 )
-[ "${1:-}" != soak ] || package_of+=([slirp4netns]=slirp4netns)
+[ "${1:-}" != soak ] ||
+    package_of+=([slirp4netns]=slirp4netns [qemu-system-x86_64]=qemu-system-x86 [mke2fs]=e2fsprogs)
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=()

@@ -41,7 +41,10 @@ def deploy(
     return workflow.deploy(console, ask, switches, batch)
 
 
-@verb(batch="hosts at the same time once the first one is done: a number, or a percentage of them all (default: 25%)")
+@verb(
+    batch="hosts at the same time once the first one is done: a number, or a percentage of them all (default: 25%)",
+    yes="where packages wait for a reboot, reboot a host whose engine serves too",
+)
 def provision(
     console: "Console",
     host: str = "",
@@ -49,13 +52,15 @@ def provision(
     check: bool = False,
     lock_wait: int = 0,
     batch: str = "",
+    yes: bool = False,
     json: bool = False,
 ) -> "ExitCode":
     """Install what a host needs under its engine: packages, kernel settings, a Docker engine."""
     from devstral_fleet.workflows import provision as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    return workflow.provision(console, Ask(host, inventory), check=check, lock_wait_s=lock_wait, batch=batch)
+    ask = Ask(host, inventory)
+    return workflow.provision(console, ask, check=check, lock_wait_s=lock_wait, batch=batch, yes=yes)
 
 
 @verb(release="release id to go back to (default: the one before)")

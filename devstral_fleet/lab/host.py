@@ -42,15 +42,13 @@ READY = ("sh", "-c", "! systemctl cat --quiet docker >/dev/null 2>&1 || systemct
 
 
 @dataclass(frozen=True)
-class LabHost:
-    """A host. `folder` holds login_key, host_key and known_hosts; `simulated` is what it stands for, '' for itself."""
+class SshHost:
+    """A host of ours that is reached over SSH. `folder` holds login_key, host_key and known_hosts."""
 
     name: str
     address: str
     port: int
     folder: Path
-    container: Container
-    simulated: str = ""
 
     @property
     def known_hosts(self) -> Path:
@@ -76,6 +74,14 @@ class LabHost:
         options = ["BatchMode=yes", "ConnectTimeout=10", f"UserKnownHostsFile={self.known_hosts}"]
         at = ["-p", str(self.port), "-i", str(self.folder / keys.LOGIN), f"{USER}@{self.address}"]
         return ["ssh", "-F", "none", *(word for option in options for word in ("-o", option)), *at, *words]
+
+
+@dataclass(frozen=True)
+class LabHost(SshHost):
+    """A host in a container; `simulated` is what it stands for, '' for itself."""
+
+    container: Container
+    simulated: str = ""
 
     def put(self, files: Mapping[str, bytes], mode: int = 0o600) -> None:
         """Write files on the host, as root's; folders that are missing are made."""

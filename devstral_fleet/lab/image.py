@@ -70,7 +70,7 @@ def ensure(client: DockerClient, cache: Path, root: Root = HOST) -> str:
     try:
         client.images.get(root.reference)
     except ImageNotFound:
-        client.api.import_image_from_file(str(_root(cache, root)), repository=root.repository, tag=root.tag)
+        client.api.import_image_from_file(str(root_tar(cache, root)), repository=root.repository, tag=root.tag)
     return root.reference
 
 
@@ -102,7 +102,7 @@ def _tar(cache: Path, root: Root) -> Path:
     return cache / f"{root.repository}-{root.tag}.tar"
 
 
-def _root(cache: Path, root: Root) -> Path:
+def root_tar(cache: Path, root: Root) -> Path:
     """Return the image's files as a tar, made on the first call."""
     path = _tar(cache, root)
     if not path.is_file():

@@ -17,7 +17,7 @@ from devstral_fleet.lock.owner import STALE_S, LockOwner, nobody, read_owner, th
 from devstral_fleet.model import Value
 from devstral_fleet.shell import CommandResult, Shell
 
-__all__ = ["HEARTBEAT_S", "STALE_S", "Hold", "LockOwner", "hold", "release", "status"]
+__all__ = ["HEARTBEAT_S", "STALE_S", "Hold", "LockOwner", "absence", "hold", "release", "status"]
 
 HEARTBEAT_S = 2.0
 RETRY_S = 1.0
@@ -36,6 +36,8 @@ class Hold:
         self.owner = owner
         self.taken_over = taken_over
         self.left = False
+        self.absence_s = 0.0
+        """How much longer than else the host may be silent; it reboots."""
         self.lost_reason = ""
         """Why the lock is no longer ours, one sentence; '' while it is."""
 
@@ -97,6 +99,19 @@ def hold(
         held.require()
     finally:
         shell.close()
+
+
+@contextmanager
+def absence(shell: Shell, layout: HostLayout, held: Hold, seconds: float) -> Iterator[None]:
+    """Keep a held lock over a reboot: for others too it is not stale for so long."""
+    held.absence_s = seconds
+    _beat_once(shell, layout, held)
+    try:
+        yield
+    finally:
+        with suppress(FleetError):  # a host that is still away is the error; the beats go on as before
+            held.absence_s = 0.0
+            _beat_once(shell, layout, held)
 
 
 def status(shell: Shell, layout: HostLayout) -> LockOwner | None:
@@ -178,15 +193,21 @@ def _beat(
     try:
         while not end.wait(interval_s) and not held.lost:
             with suppress(FleetError):  # a host that is away for a moment is asked again; the clock below judges
-                result = shell.run(["sh", "-c", scripts.HEARTBEAT, "sh", str(layout.home), held.owner.run])
+                result = _beat_once(shell, layout, held)
                 if result.stdout.strip() == "lost" and not end.is_set():
                     held.lost_reason = "the lock was taken away while this run was at work"
                 elif result.ok:
                     last = clock()
-            if clock() - last > STALE_S and not held.lost:
-                held.lost_reason = f"the host did not answer for {STALE_S:.0f} s; its lock counts as stale"
+            silence_s = STALE_S + held.absence_s
+            if clock() - last > silence_s and not held.lost:
+                held.lost_reason = f"the host did not answer for {silence_s:.0f} s; its lock counts as stale"
     finally:
         shell.close()
+
+
+def _beat_once(shell: Shell, layout: HostLayout, held: Hold) -> CommandResult:
+    words = [str(layout.home), held.owner.run, f"{held.absence_s:.0f}"]
+    return shell.run(["sh", "-c", scripts.HEARTBEAT, "sh", *words])
 
 
 def _ask(shell: Shell, script: str, layout: HostLayout, *words: str, stdin: str = "") -> _Answer:

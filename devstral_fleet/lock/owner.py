@@ -74,7 +74,7 @@ def read_owner(text: str, age: str) -> LockOwner:
         owner = LockOwner.model_validate_json(text)
     except ValidationError:
         owner = nobody()
-    return owner.model_copy(update={"heartbeat_age_s": float(age)})
+    return owner.model_copy(update={"heartbeat_age_s": max(0.0, float(age))})
 
 
 def nobody() -> LockOwner:

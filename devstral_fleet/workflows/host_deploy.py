@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from devstral_fleet.errors import FleetError
 from devstral_fleet.lock import Hold
 from devstral_fleet.releases import ReleaseDecision
-from devstral_fleet.workflows import endpoint, looking, measuring, proving, provisioning
+from devstral_fleet.workflows import endpoint, looking, measuring, proving, provisioning, rebooting
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.hooks import Hooks
 from devstral_fleet.workflows.host import Host
@@ -37,7 +37,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
     looking.require_real(host)
     message = f"deploy {host.plan.model}"
     with hooks.around(host), host.locked(converging.directory.id, message, switches.lock_wait_s) as held:
-        decision, proven = look(converging)
+        decision, proven = look(converging, held)
         turn(decision.kind != "keep" or not proven)
         held.require()
         hooks.run("pre-deploy", host)
@@ -58,16 +58,17 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
         hooks.tell("post-deploy", host)
 
 
-def look(converging: Converging) -> tuple[ReleaseDecision, bool]:
+def look(converging: Converging, held: Hold) -> tuple[ReleaseDecision, bool]:
     """Require a host that is ready; return what to do, and whether that release was proven by an earlier run.
 
-    A bare host is provisioned first.
+    A bare host is provisioned first, and rebooted where its packages ask for it.
     """
     host = converging.host
     with host.record.phase("look"):
         seen = looking.findings(host)
     if provisioning.helps(host, seen):
         provisioning.converge(converging, provisioning.plan(host))
+        rebooting.where_needed(converging, held)
         with host.record.phase("look"):
             seen = looking.findings(host)
     decision = looking.decide(host, seen)

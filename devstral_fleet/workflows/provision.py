@@ -5,7 +5,7 @@ from devstral_fleet.batches import batch_size
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import looking, provisioning
+from devstral_fleet.workflows import looking, provisioning, rebooting
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_deploy import Turn
@@ -14,7 +14,9 @@ from devstral_fleet.workflows.rollout import Rollout
 from devstral_fleet.workflows.running import Run
 
 
-def provision(console: Console, ask: Ask, *, check: bool, lock_wait_s: int, batch: str = "") -> ExitCode:
+def provision(
+    console: Console, ask: Ask, *, check: bool, lock_wait_s: int, batch: str = "", yes: bool = False
+) -> ExitCode:
     """Provision the hosts: the first one gates the rest, which follow in batches."""
     found, inventory = targets(ask), inventory_path(ask)
     size = batch_size(batch, len(found))
@@ -25,7 +27,7 @@ def provision(console: Console, ask: Ask, *, check: bool, lock_wait_s: int, batc
             if check:
                 provisioning.preview(converging)
             else:
-                provision_host(converging, turn, lock_wait_s)
+                provision_host(converging, turn, lock_wait_s, yes=yes)
 
         if len(found) == 1:
             run.on(found[0], lambda host: step(host, lambda _changes: None))
@@ -34,8 +36,8 @@ def provision(console: Console, ask: Ask, *, check: bool, lock_wait_s: int, batc
     return run.exit_code
 
 
-def provision_host(converging: Converging, turn: Turn, lock_wait_s: int) -> None:
-    """Provision one host under its lock, and prove what came."""
+def provision_host(converging: Converging, turn: Turn, lock_wait_s: int, *, yes: bool = False) -> None:
+    """Provision one host under its lock, and prove what came; `yes`: reboot it under an engine too."""
     host = converging.host
     looking.require_real(host)
     plan = provisioning.plan(host)
@@ -43,4 +45,7 @@ def provision_host(converging: Converging, turn: Turn, lock_wait_s: int) -> None
         turn(True)
         held.require()
         outcome = provisioning.converge(converging, plan)
-    host.record.outcome = "provisioned" if outcome.changed else "unchanged"
+        rebooted = rebooting.where_needed(converging, held, yes=yes)
+        if rebooted:
+            provisioning.prove(host, plan)
+    host.record.outcome = "provisioned" if outcome.changed or rebooted else "unchanged"

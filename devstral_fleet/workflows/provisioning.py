@@ -54,7 +54,9 @@ def plan(host: Host) -> ProvisionPlan:
     has_docker = bool(docker.version or docker.detail)
     wanted = provision.resolve(intent, facts, catalogs.load(), has_docker=has_docker)
     tried = "" if wanted.proven == "converged" else ", as its documents say: never tried on one"
-    host.record.console.host(host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages")
+    host.record.console.host(
+        host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages; a reboot only where one asks for it"
+    )
     return wanted
 
 
@@ -71,6 +73,16 @@ def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:
     host = converging.host
     with host.record.phase("provision"):
         outcome = converging.play(PLAYBOOK, _variables(host, wanted))
+    prove(host, wanted)
+    return outcome
+
+
+def prove(host: Host, wanted: ProvisionPlan) -> None:
+    """Require what a plan gives a host.
+
+    Raises:
+        VerificationError: Docker does not answer.
+    """
     if wanted.docker and not (docker := host.docker()).version:
         raise VerificationError(
             f"{host.name}: everything is installed, and no Docker engine answers",
@@ -78,7 +90,6 @@ def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:
             evidence=(docker.detail,) if docker.detail else (),
             host=host.name,
         )
-    return outcome
 
 
 def preview(converging: Converging) -> None:

@@ -17,7 +17,7 @@ from tests.support.tree import ROOT
 
 ROLES = ROOT / "playbooks" / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if (path / "tasks").is_dir())
-OF_ANOTHER_PLAYBOOK = ("image_build", "repositories", "packages", "host_settings", "docker_engine")
+OF_ANOTHER_PLAYBOOK = ("image_build", "repositories", "packages", "host_settings", "docker_engine", "reboot")
 """Roles that validate their own variables: their playbooks have no others."""
 Options = Mapping[str, Mapping[str, Any]]
 TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -35,6 +35,7 @@ def variables(tmp_path: Path) -> rolevars.RoleVariables:
     """Of both runtimes: each has a role that the other has not; of the build, and of what lies under an engine."""
     built = rolevars.image_build(spec_of("cpu"), BuildSite(), context="/c", copied_to="", log="", python="python3")
     provisioned = rolevars.provision(provision_plan(), python="python3", lock_wait_s=1)
+    provisioned |= rolevars.reboot(deadline_s=1, reason="libc6")
     return {**role_variables(tmp_path), **role_variables(tmp_path, **IN_A_CONTAINER), **built, **provisioned}
 
 

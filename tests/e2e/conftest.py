@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from devstral_fleet.layout import HostLayout
 from tests.support.engine.model import write_model
 from tests.support.engine.wheel import requirements, unpack
 from tests.support.fleet import Site, site
@@ -95,3 +96,9 @@ def real_engine(
     wish = EngineWish(python=python, model=complete.parent, directory=directory, port=free_port())
     with serve(wish, deadline_s=300.0) as engine:
         yield engine
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> HostLayout:
+    """A home of this machine that is not there yet."""
+    return HostLayout.of(f"{tmp_path}/home")

@@ -6,46 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from devstral_fleet import lock
-from devstral_fleet.errors import ConfigurationError, ExitCode, LockedError, UnreachableError
+from devstral_fleet.errors import ConfigurationError, ExitCode, LockedError
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.lock.owner import this_owner
-from devstral_fleet.shell import CommandResult, LocalShell, Shell
+from devstral_fleet.shell import LocalShell
 from tests.support.fleet import until
-
-
-class Clock:
-    """Time that only `sleep` moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += max(seconds, 0.001)
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> HostLayout:
-    return HostLayout.of(f"{tmp_path}/home")
-
-
-def hold(
-    layout: HostLayout, run: str, *, open: Callable[[], Shell] = lambda: LocalShell("gpu01"), **options: Any
-) -> AbstractContextManager[lock.Hold]:
-    clock = Clock()
-    return lock.hold(
-        open, layout, run_id=run, message="deploy devstral-2", **{"clock": clock, "sleep": clock.sleep, **options}
-    )
+from tests.support.locks import Clock, hold
 
 
 def heartbeat_age(layout: HostLayout, age_s: float) -> None:
@@ -217,42 +188,6 @@ def test_the_heart_beats(layout: HostLayout) -> None:
     with hold(layout, "run-1", heartbeat_s=0.01):
         heartbeat_age(layout, 600)
         until(lambda: time.time() - (Path(layout.lock) / "heartbeat").stat().st_mtime < 300, 10, "the heart beats on")
-
-
-class _Away(LocalShell):
-    """A host that goes away after its first command."""
-
-    def __init__(self) -> None:
-        super().__init__("gpu01")
-        self.asked = 0
-
-    def run(self, argv: Sequence[str], **options: Any) -> CommandResult:
-        self.asked += 1
-        if self.asked > 1:
-            raise UnreachableError("gpu01 is away")
-        return super().run(argv, **options)
-
-
-def test_a_host_that_goes_away_loses_the_lock_after_the_stale_time(layout: HostLayout) -> None:
-    clock, heart = Clock(), _Away()
-    heart.asked = 1
-    shells = iter([LocalShell("gpu01"), heart])
-    options = {"clock": clock, "sleep": clock.sleep, "heartbeat_s": 0.01}
-    context = hold(layout, "run-1", open=lambda: next(shells), **options)
-    held = context.__enter__()
-    until(lambda: heart.asked > 3, 10, "the heart beats on")
-    assert not held.lost
-    clock.now_s += 21
-    until(lambda: held.lost, 10, "the heart beats on")
-    with pytest.raises(LockedError, match="did not answer for 20 s"):
-        context.__exit__(None, None, None)
-
-
-def test_a_host_that_is_away_at_the_end_does_not_hide_the_result(layout: HostLayout) -> None:
-    shells = iter([_Away(), LocalShell("gpu01")])
-    with hold(layout, "run-1", open=lambda: next(shells)):
-        pass
-    assert lock.status(LocalShell(), layout) is not None
 
 
 def test_a_home_that_cannot_be_made_is_an_error_with_its_fix(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from docker.client import DockerClient
 
 from devstral_fleet import lab as labs
 from devstral_fleet.lab import Lab, LabHost, image, inventory, keys
+from devstral_fleet.lab.host import SshHost
 from tests.support.docker_engine import docker_engine
 from tests.support.fleet import ROOT, until
 
@@ -18,14 +19,19 @@ STOP_S = 60
 REACHED_S = 60.0
 
 
+def as_root(host: SshHost, *words: str) -> str:
+    """Return what a command prints that root runs on the host, by plain ssh and sudo; it must succeed."""
+    done = host.ssh("sudo", shlex.join(words))
+    assert done.returncode == 0, f"{host.name}: {words}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
 class HostContainer(LabHost):
     """A running host of the lab."""
 
     def root(self, *words: str) -> str:
-        """Return what a command prints that root runs on the host, by plain ssh and sudo; it must succeed."""
-        done = self.ssh("sudo", shlex.join(words))
-        assert done.returncode == 0, f"{self.name}: {words}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
+        """Return what a command prints that root runs on the host; it must succeed."""
+        return as_root(self, *words)
 
     def drop_connections(self) -> None:
         """Kill every SSH session, as a broken network would."""

@@ -49,13 +49,17 @@ class Signer:
         return subprocess.run(argv, check=True, capture_output=True).stdout
 
 
-def stand_in(folder: Path, name: str, version: str, depends: str = "") -> Path:
-    """Make a package that holds nothing."""
+def stand_in(folder: Path, name: str, version: str, depends: str = "", postinst: str = "") -> Path:
+    """Make a package that holds nothing; `postinst` are lines of sh that configure it."""
     tree = folder / name
     (tree / "DEBIAN").mkdir(parents=True)
     fields = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Test <test@example.org>"}
     fields |= {"Description": "stand-in of a test", **({"Depends": depends} if depends else {})}
     (tree / "DEBIAN" / "control").write_text("".join(f"{key}: {value}\n" for key, value in fields.items()))
+    if postinst:
+        script = tree / "DEBIAN" / "postinst"
+        script.write_text(f"#!/bin/sh\nset -e\n{postinst}\n")
+        script.chmod(0o755)
     return _built(folder, name, tree)
 
 
