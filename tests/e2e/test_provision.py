@@ -67,6 +67,22 @@ def test_what_another_key_signed_is_refused(site: Site, host: HostContainer, rep
     assert installed(host, "docker.io") == ""
 
 
+@pytest.mark.soak
+def test_a_repository_that_is_down_is_named_with_its_address(
+    site: Site, host: HostContainer, repository: Repository
+) -> None:
+    own = host.root("cat", "/etc/apt/sources.list")
+    host.put({"/etc/apt/sources.list": own.replace(repository.url, "http://127.0.0.1:9").encode()}, 0o644)
+
+    refused = site.invoke("provision")
+    host.put({"/etc/apt/sources.list": own.encode()}, 0o644)
+
+    assert refused.exit_code == 4, refused.text
+    assert "http://127.0.0.1:9/" in refused.text
+    assert "Connection refused" in refused.text or "Could not connect" in refused.text, refused.text
+    assert installed(host, "docker.io") == ""
+
+
 def test_hands_off_a_host_whose_inventory_says_so(site: Site, host: HostContainer) -> None:
     site.set(provision=False)
 
