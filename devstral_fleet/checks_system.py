@@ -34,6 +34,7 @@ ENDS = {
 }
 SECURE_BOOT = "enrol the key that DKMS signs with (sudo mokutil --import /var/lib/dkms/mok.pub, then confirm it at the \
 host's console at the next boot), or turn Secure Boot off in the firmware"
+DRIFT = ("driver-build", "next-kernel", "driver-package")
 REBUILD = "sudo apt-get install linux-headers-$(uname -r) && sudo dkms autoinstall"
 
 
@@ -56,6 +57,12 @@ def before(
         _numa_balancing(system),
         _swap(system, rules),
     )
+
+
+def drift(plan: DeploymentPlan, system: SystemFacts) -> tuple[Finding, ...]:
+    """What was changed behind a serving host's back: a kernel or a driver that the next boot would take."""
+    found = (_build(plan, system), _next_boot(plan, system), *_packages(plan, system))
+    return tuple(each for each in found if each.check in DRIFT and each.state != "ok")
 
 
 def unread(error: ProbeError) -> Finding:

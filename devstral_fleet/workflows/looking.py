@@ -90,6 +90,16 @@ def system_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
     return checks_system.before(host.plan, system, seen, rules=catalogs.load().runtimes.hosts)
 
 
+def drift(host: Host) -> tuple[Finding, ...]:
+    """What was changed under a GPU host's engine since it started; nothing on a CPU."""
+    if host.plan.accelerator not in GPU_PROBES:
+        return ()
+    try:
+        return checks_system.drift(host.plan, system_probe.read(host.shell))
+    except ProbeError as error:
+        return (checks_system.unread(error),)
+
+
 def python_minimum(plan: DeploymentPlan) -> str:
     """Oldest Python that the planned engine runs on."""
     version = catalogs.load().engine(plan.sglang_version)

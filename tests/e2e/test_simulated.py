@@ -89,6 +89,20 @@ def test_a_deploy_to_the_group_ends_with_its_first_host(operator: Operator) -> N
     assert "this host is simulated" in refused.text
 
 
+def test_status_names_what_was_changed_behind_a_hosts_back(operator: Operator) -> None:
+    host = operator.host("sim-mi300x")
+    assert succeeded(operator.on("sim-mi300x", "status", "--json")).document[0]["drift"] == []
+    modules = SIMULATION / "lib/modules"
+    (kernel,) = host.root("ls", str(modules)).split()
+    host.root("cp", "-r", f"{modules}/{kernel}", f"{modules}/99.0.0-1-generic")
+
+    changed = succeeded(operator.on("sim-mi300x", "status"))
+
+    host.root("rm", "-r", f"{modules}/99.0.0-1-generic")
+    assert "the next boot takes kernel 99.0.0-1-generic" in changed.text
+    assert "invoke doctor --host sim-mi300x" in changed.text
+
+
 def test_a_planted_fault_is_found(operator: Operator) -> None:
     host = operator.host("sim-h100x8")
     answer = str(SIMULATION / NVIDIA_SMI)

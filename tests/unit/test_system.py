@@ -75,6 +75,8 @@ def test_what_is_found(vendor: str, case: dict[str, Any], tmp_path: Path) -> Non
     found = judged(vendor, case, seen)
 
     assert {name: finding.state for name, finding in found.items() if finding.state != "ok"} == case.get("findings", {})
+    changed = {finding.check for finding in checks_system.drift(plan_for(vendor), seen)}
+    assert changed == set(case.get("findings", {})) & set(checks_system.DRIFT)
     for finding in found.values():
         assert bool(finding.fix) == (finding.state != "ok"), finding
     for name, words in case.get("says", {}).items():
