@@ -6,7 +6,6 @@ What concerns a GPU that the plan uses fails; the same on another GPU of the hos
 from collections.abc import Iterable, Mapping, Sequence
 
 from devstral_fleet.catalog import Catalog
-from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, GpuFacts, GpuProcess, PciDevice
 from devstral_fleet.findings import Finding, FindingState, finding, on_host
 from devstral_fleet.plan import DeploymentPlan
@@ -56,13 +55,6 @@ def before(
         _busy(plan, seen, catalog),
         *_container(plan, seen),
     )
-
-
-def unread(error: ProbeError) -> Finding:
-    """The finding of a probe that could not run: what was not looked at does not pass."""
-    evidence = tuple(error.evidence)
-    fix = error.fix or "run it again; where it stays, look at the GPUs on the host"
-    return Finding(check="gpu-probe", state="fail", summary=error.message, evidence=evidence, fix=fix)
 
 
 def _vendor(plan: DeploymentPlan, bus: Sequence[PciDevice], catalog: Catalog) -> Finding:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 
 from devstral_fleet.catalog.schema import HostRules
-from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, DriverBuild, Package, SystemFacts
 from devstral_fleet.findings import Finding, FindingState, finding, on_host
 from devstral_fleet.plan import DeploymentPlan
@@ -63,12 +62,6 @@ def drift(plan: DeploymentPlan, system: SystemFacts) -> tuple[Finding, ...]:
     """What was changed behind a serving host's back: a kernel or a driver that the next boot would take."""
     found = (_build(plan, system), _next_boot(plan, system), *_packages(plan, system))
     return tuple(each for each in found if each.check in DRIFT and each.state != "ok")
-
-
-def unread(error: ProbeError) -> Finding:
-    """The finding of a probe that could not run: what was not looked at does not pass."""
-    fix = error.fix or "run it again; where it stays, look at the host's system by hand"
-    return Finding(check="system-probe", state="fail", summary=error.message, evidence=tuple(error.evidence), fix=fix)
 
 
 def _has_module(plan: DeploymentPlan, system: SystemFacts) -> bool:
@@ -269,8 +262,8 @@ def _boot_parameters(plan: DeploymentPlan, system: SystemFacts, rules: HostRules
 def _numa_balancing(system: SystemFacts) -> Finding:
     if not system.numa_balancing:
         return finding("numa-balancing", "ok", "the kernel moves no memory between sockets by itself")
-    words = "echo kernel.numa_balancing=0 | sudo tee /etc/sysctl.d/80-gpu.conf && sudo sysctl --system"
-    return finding("numa-balancing", "warn", "NUMA balancing is on, which makes GPU work stutter", on_host(words))
+    fix = ".venv/bin/invoke provision writes it; " + on_host("sudo sysctl kernel.numa_balancing=0, until the next boot")
+    return finding("numa-balancing", "warn", "NUMA balancing is on, which makes GPU work stutter", fix)
 
 
 def _swap(system: SystemFacts, rules: HostRules) -> Finding:

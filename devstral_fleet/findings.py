@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from devstral_fleet.errors import ProbeError
 from devstral_fleet.model import Value
 
 FindingState = Literal["ok", "warn", "fail"]
@@ -25,6 +26,12 @@ class Finding(Value):
 def finding(check: str, state: FindingState, summary: str, fix: str = "", *evidence: str) -> Finding:
     """Return a finding, its words in the order in which a check says them."""
     return Finding(check=check, state=state, summary=summary, fix=fix, evidence=evidence)
+
+
+def unread(check: str, error: ProbeError) -> Finding:
+    """The finding of a probe that could not run: what was not looked at does not pass."""
+    fix = error.fix or "run it again; where it stays, look on the host by hand"
+    return finding(check, "fail", error.message, fix, *error.evidence)
 
 
 def on_host(command: str) -> str:

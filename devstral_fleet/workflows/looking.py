@@ -7,7 +7,7 @@ from devstral_fleet import catalog as catalogs
 from devstral_fleet import checks, checks_docker, checks_gpu, checks_system, provision, releases, rolevars
 from devstral_fleet.errors import ProbeError, VerificationError
 from devstral_fleet.facts import AcceleratorFacts, HostFacts
-from devstral_fleet.findings import Finding
+from devstral_fleet.findings import Finding, unread
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import amd as amd_probe
 from devstral_fleet.probes import host as host_probe
@@ -74,7 +74,7 @@ def gpu_findings(host: Host) -> tuple[Finding, ...]:
     try:
         bus, seen = pci_probe.read(host.shell), probe(host.shell, host.layout)
     except ProbeError as error:
-        return (checks_gpu.unread(error),)
+        return (unread("gpu-probe", error),)
     host.record.known["gpus"] = seen
     promised = host.target.intent.gpu_count
     found = checks_gpu.before(host.plan, bus, seen, catalog=catalogs.load(), promised=promised)
@@ -86,7 +86,7 @@ def system_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
     try:
         system = system_probe.read(host.shell)
     except ProbeError as error:
-        return (checks_system.unread(error),)
+        return (unread("system-probe", error),)
     return checks_system.before(host.plan, system, seen, rules=catalogs.load().runtimes.hosts)
 
 
@@ -97,7 +97,7 @@ def drift(host: Host) -> tuple[Finding, ...]:
     try:
         return checks_system.drift(host.plan, system_probe.read(host.shell))
     except ProbeError as error:
-        return (checks_system.unread(error),)
+        return (unread("system-probe", error),)
 
 
 def python_minimum(plan: DeploymentPlan) -> str:

@@ -17,7 +17,7 @@ from devstral_fleet import catalog as catalogs
 from devstral_fleet import checks_gpu
 from devstral_fleet.errors import ProbeError
 from devstral_fleet.facts import AcceleratorFacts, PciDevice
-from devstral_fleet.findings import Finding
+from devstral_fleet.findings import Finding, unread
 from devstral_fleet.lab import simulation
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import amd, nvidia, pci
@@ -227,7 +227,7 @@ def test_one_gpu_is_the_recording_and_others_differ_in_what_tells_them_apart() -
 
 
 def test_a_probe_that_could_not_run_is_a_finding() -> None:
-    finding = checks_gpu.unread(ProbeError("gpu01: the amd probe failed", evidence=["sh: not found"]))
+    finding = unread("gpu-probe", ProbeError("gpu01: the amd probe failed", evidence=["sh: not found"]))
     assert (finding.check, finding.state, finding.evidence) == ("gpu-probe", "fail", ("sh: not found",))
     assert finding.fix
 
