@@ -24,7 +24,10 @@ SIMULATED = "sim-h100x8"
 def under_many_names(written: Path) -> Path:
     """Write an inventory in which the lab's simulated host has HOSTS names."""
     entry = yaml.safe_load(written.read_text())["all"]["children"]["lab_simulated"]["hosts"][SIMULATED]
-    names = {f"gpu{number:02}": entry for number in range(1, HOSTS + 1)}
+    names = {
+        f"gpu{number:02}": {**entry, "fleet_home": f"/opt/fleet-{number}", "fleet_port": 30000 + number}
+        for number in range(1, HOSTS + 1)
+    }
     many = written.with_name("many.yml")
     many.write_text(yaml.safe_dump({"all": {"children": {"many": {"hosts": names}}}}))
     return many

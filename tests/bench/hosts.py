@@ -72,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fleet-speed-") as name, host_lab(Path(name, "lab")) as lab:
         hosts = lab.hosts(HOSTS)
         keys = {"runtime": "container", "image": replay_image(lab.client)}
-        fleet = Fleet(Path(name, "site"), HOME, PORT, keys).write(hosts)
+        fleet = Fleet(Path(name, "site"), HOME, PORT, keys, connection={}).write(hosts)
         succeeded(fleet.invoke("deploy", "--no-bench", "--host", "bench"))
         first = hosts[0].name
         one_s = median_s(lambda: beside_smoke_s(fleet, first))
