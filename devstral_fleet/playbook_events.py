@@ -80,8 +80,10 @@ class PlaybookOutcome:
 
     @property
     def failures(self) -> tuple[TaskFinished, ...]:
-        """Tasks that failed or could not reach their host, in the order in which they ended."""
-        return tuple(task for task in self.tasks if task.state in ("failed", "unreachable"))
+        """Tasks that ended the work on their host, in the order in which they ended. What a `rescue` caught did not."""
+        last = {task.host: task for task in self.tasks if task.state in ("failed", "unreachable")}
+        mended = {host for host, counts in self.hosts.items() if not counts.failed and not counts.unreachable}
+        return tuple(task for task in self.tasks if last.get(task.host) is task and task.host not in mended)
 
     @property
     def changed(self) -> int:

@@ -1,6 +1,7 @@
 """ansible-playbook's command as a value, and its events as typed values. Cases are recorded runs of Ansible."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from devstral_fleet.playbook_events import (
     reason_of,
 )
 
-MIXED = Path(__file__).parent / "cases" / "playbook" / "mixed.jsonl"
+CASES = Path(__file__).parent / "cases" / "playbook"
 PROGRAM = str(Path(sys.executable).parent / "ansible-playbook")
 
 
@@ -30,14 +31,14 @@ def read(text: str) -> tuple[Reader, list[object]]:
 
 
 def outcome(*tasks: TaskFinished, exit_status: int = 0, stderr: tuple[str, ...] = ()) -> PlaybookOutcome:
-    hosts = {task.host: HostCounts(1, 0, 0, 0) for task in tasks}
+    hosts = {task.host: HostCounts(1, 0, task.state == "failed", task.state == "unreachable") for task in tasks}
     return PlaybookOutcome("deploy.yml", exit_status, hosts, tasks, stderr)
 
 
 @pytest.fixture
 def mixed() -> PlaybookOutcome:
     """A play over five hosts: all well, a hidden failure, a failed command, a failed assertion, unreachable."""
-    reader, _ = read(MIXED.read_text())
+    reader, _ = read((CASES / "mixed.jsonl").read_text())
     return PlaybookOutcome("p.yml", 4, reader.hosts, tuple(reader.tasks))
 
 
@@ -73,7 +74,7 @@ def test_the_environment_names_our_configuration_and_the_event_stream() -> None:
 
 
 def test_events_come_in_order() -> None:
-    _, events = read(MIXED.read_text())
+    _, events = read((CASES / "mixed.jsonl").read_text())
     assert events[0] == PlayStarted("Fill the shelf")
     assert events[1] == TaskStarted("shelf", "Write a label")
     assert isinstance(events[-1], PlaybookFinished)
@@ -118,6 +119,21 @@ def test_an_unreachable_host_alone_is_unreachable(mixed: PlaybookOutcome) -> Non
     with pytest.raises(UnreachableError, match=r"away cannot be reached: .*Connection refused") as caught:
         outcome(away, exit_status=4).raise_for_failure()
     assert caught.value.fix.endswith("invoke doctor --host away")
+
+
+def test_what_a_rescue_caught_is_not_what_failed() -> None:
+    """A play whose first task fails on two hosts: the rescue mends one of them, and says more on the other."""
+    reader, _ = read((CASES / "rescued.jsonl").read_text())
+    rescued = PlaybookOutcome("p.yml", 2, reader.hosts, tuple(reader.tasks))
+    assert [(task.host, task.task) for task in rescued.failures] == [("broken", "Try, after all")]
+    with pytest.raises(PlaybookError, match="the first words; and the cause"):
+        rescued.raise_for_failure()
+    mended = replace(rescued, exit_status=0, hosts={"mended": reader.hosts["mended"]}, tasks=_of("mended", rescued))
+    mended.raise_for_failure()
+
+
+def _of(host: str, whole: PlaybookOutcome) -> tuple[TaskFinished, ...]:
+    return tuple(task for task in whole.tasks if task.host == host)
 
 
 def test_a_good_outcome_raises_nothing() -> None:
