@@ -38,9 +38,9 @@ REBUILD = "sudo apt-get install linux-headers-$(uname -r) && sudo dkms autoinsta
 
 
 def before(
-    plan: DeploymentPlan, system: SystemFacts, seen: AcceleratorFacts, *, rules: HostRules
+    plan: DeploymentPlan, system: SystemFacts, seen: AcceleratorFacts, *, rules: HostRules, provisioned: bool
 ) -> tuple[Finding, ...]:
-    """Judge the system under a GPU host's driver."""
+    """Judge the system under a GPU host's driver. `provisioned`: `provision` may change it (`provision.possible`)."""
     nvidia = plan.accelerator == "nvidia"
     return (
         *((_nouveau(system),) if nvidia else ()),
@@ -53,7 +53,7 @@ def before(
         _reboot(system),
         _boot_space(system, rules),
         _boot_parameters(plan, system, rules),
-        _numa_balancing(system),
+        _numa_balancing(plan, system, provisioned=provisioned),
         _swap(system, rules),
     )
 
@@ -259,10 +259,11 @@ def _boot_parameters(plan: DeploymentPlan, system: SystemFacts, rules: HostRules
     return finding("boot-parameters", "warn", f"the kernel was started without {words}", fix, said)
 
 
-def _numa_balancing(system: SystemFacts) -> Finding:
+def _numa_balancing(plan: DeploymentPlan, system: SystemFacts, *, provisioned: bool) -> Finding:
     if not system.numa_balancing:
         return finding("numa-balancing", "ok", "the kernel moves no memory between sockets by itself")
-    fix = ".venv/bin/invoke provision writes it; " + on_host("sudo sysctl kernel.numa_balancing=0, until the next boot")
+    words = "echo kernel.numa_balancing=0 | sudo tee /etc/sysctl.d/80-gpu.conf && sudo sysctl --system"
+    fix = f".venv/bin/invoke provision --host {plan.host}" if provisioned else on_host(words)
     return finding("numa-balancing", "warn", "NUMA balancing is on, which makes GPU work stutter", fix)
 
 

@@ -70,6 +70,16 @@ def resolve(intent: HostIntent, facts: HostFacts, catalog: Catalog, *, has_docke
     )
 
 
+def is_root(intent: HostIntent, facts: HostFacts) -> bool:
+    """Tell whether what we do on a host is done by root."""
+    return facts.user == "root" or intent.connection.become
+
+
+def possible(intent: HostIntent, facts: HostFacts, catalog: Catalog) -> bool:
+    """Tell whether a host's inventory, its user and its system allow that it is provisioned."""
+    return intent.provision and is_root(intent, facts) and system_of(facts, catalog) is not None
+
+
 def sysctl_text(plan: ProvisionPlan) -> str:
     """Return the file of kernel settings, '' for none."""
     return "".join(f"{name} = {value}\n" for name, value in sorted(plan.sysctl.items()))

@@ -11,11 +11,10 @@ from devstral_fleet.intent import HostIntent
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.playbook import PlaybookCommand, PlaybookEvent, PlaybookOutcome, TaskFinished, TaskStarted
 from devstral_fleet.probes import converged as converged_probe
-from devstral_fleet.probes import host as host_probe
 from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import bringing, proving
+from devstral_fleet.workflows import bringing, looking, proving
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Target, requirements_path
 from devstral_fleet.workflows.running import utc_now
@@ -174,8 +173,7 @@ class Converging:
 
     def _service_manager(self) -> rolevars.ServiceManager:
         intent: HostIntent = self.host.target.intent
-        known = self.host.record.known.get("facts")
-        facts = known or host_probe.read(self.host.shell, self.host.layout, python=intent.python)
+        facts = looking.seen_facts(self.host)
         return rolevars.manager_for(facts.process_1, facts.user, become=intent.connection.become)
 
     def _show(self, event: PlaybookEvent) -> None:

@@ -28,6 +28,12 @@ def facts_of(host: Host) -> HostFacts:
     return facts
 
 
+def seen_facts(host: Host) -> HostFacts:
+    """What this run saw last of a host's system and resources; a look at it where it has not looked yet."""
+    known: HostFacts | None = host.record.known.get("facts")
+    return known or facts_of(host)
+
+
 def require_real(host: Host) -> None:
     """Refuse a simulated host of the lab; nothing was changed there, its lock included.
 
@@ -87,7 +93,9 @@ def system_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
         system = system_probe.read(host.shell)
     except ProbeError as error:
         return (unread("system-probe", error),)
-    return checks_system.before(host.plan, system, seen, rules=catalogs.load().runtimes.hosts)
+    catalog = catalogs.load()
+    provisioned = provision.possible(host.target.intent, seen_facts(host), catalog)
+    return checks_system.before(host.plan, system, seen, rules=catalog.runtimes.hosts, provisioned=provisioned)
 
 
 def drift(host: Host) -> tuple[Finding, ...]:

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import provision, rolevars
 from devstral_fleet.errors import ConfigurationError, VerificationError
-from devstral_fleet.facts import HostFacts
 from devstral_fleet.findings import Finding
-from devstral_fleet.intent import HostIntent
 from devstral_fleet.playbook import PlaybookOutcome
 from devstral_fleet.provision import ProvisionPlan
 from devstral_fleet.workflows import looking
@@ -20,14 +18,13 @@ LOCK_WAIT_S = 300
 
 
 def helps(host: Host, seen: Iterable[Finding]) -> bool:
-    """Tell whether a host is bare, and its inventory, its user and its system allow that it is provisioned.
+    """Tell whether a host is bare, and may be provisioned.
 
     One whose Docker is installed and does not answer is not: somebody may have stopped it for a reason.
     """
     silent = any(finding.check == "docker" and finding.state == "fail" for finding in seen)
-    facts, intent = host.record.known["facts"], host.target.intent
-    allowed = intent.provision and _is_root(intent, facts) and provision.system_of(facts, catalogs.load())
-    return silent and bool(allowed) and not host.docker().detail
+    allowed = provision.possible(host.target.intent, looking.seen_facts(host), catalogs.load())
+    return silent and allowed and not host.docker().detail
 
 
 def plan(host: Host) -> ProvisionPlan:
@@ -43,8 +40,8 @@ def plan(host: Host) -> ProvisionPlan:
             fix=f"leave it out for {host.name}, or install what .venv/bin/invoke doctor --host {host.name} names",
             host=host.name,
         )
-    facts = looking.facts_of(host)
-    if not _is_root(intent, facts):
+    facts = looking.seen_facts(host)
+    if not provision.is_root(intent, facts):
         raise ConfigurationError(
             f"{host.name}: packages are installed by root, and the user there is {facts.user}",
             fix="set ansible_become: true for a user who may use sudo",
@@ -58,10 +55,6 @@ def plan(host: Host) -> ProvisionPlan:
         host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages; a reboot only where one asks for it"
     )
     return wanted
-
-
-def _is_root(intent: HostIntent, facts: HostFacts) -> bool:
-    return facts.user == "root" or intent.connection.become
 
 
 def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:

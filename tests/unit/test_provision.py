@@ -5,7 +5,8 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,10 @@ import pytest
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import provision, rolevars
 from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.shell import CommandResult, LocalShell
+from devstral_fleet.workflows import looking, provisioning
+from tests.support.hosts import host_of, quiet, target
+from tests.support.intents import gpu_host
 from tests.support.provisions import provision_plan
 from tests.support.tree import ROOT
 from tests.support.values import HOST
@@ -104,6 +109,41 @@ def test_which_systems_are_known() -> None:
     assert found
     assert (found.name, found.proven) == ("debian-12", "converged")
     assert provision.system_of(facts.model_copy(update={"os_version": "11"}), catalogs.load()) is None
+
+
+@pytest.mark.parametrize(
+    ("system", "user", "keys", "possible"),
+    [
+        ("debian", "root", {}, True),
+        ("debian", "anna", {}, False),
+        ("debian", "root", {"provision": False}, False),
+        ("plan9", "root", {}, False),
+    ],
+)
+def test_who_may_be_provisioned(system: str, user: str, keys: dict[str, Any], possible: bool) -> None:
+    facts = HOST.model_copy(update={"os_id": system, "os_version": "12", "user": user})
+    assert provision.possible(gpu_host(**keys), facts, catalogs.load()) == possible
+
+
+class Counting(LocalShell):
+    """This machine, whose looks at the system are counted."""
+
+    looks = 0
+
+    def run(self, argv: Sequence[str], **options: Any) -> CommandResult:
+        self.looks += "hostname=" in str(options.get("stdin"))
+        return super().run(argv, **options)
+
+
+def test_one_look_at_the_system_is_enough_for_a_plan(tmp_path: Path) -> None:
+    console, _ = quiet()
+    host = host_of(target(tmp_path), console)
+    host.shell = shell = Counting()
+    looking.require_real(host)
+    provisioning.helps(host, ())
+    with suppress(ConfigurationError):  # this machine's user or system may not be one to provision
+        provisioning.plan(host)
+    assert shell.looks == 1
 
 
 @pytest.fixture(scope="module")
