@@ -1,11 +1,14 @@
-"""How fast the toolkit is beside what it stands on: `python -m tests.bench.speed [commands] [deploy]`.
+"""How fast the toolkit is beside what it stands on: `python -m tests.bench.speed [commands] [doctor] [deploy]`.
 
-`commands` (a minute) needs nothing. `deploy` (several minutes, the real engine) makes a host of its own on this machine
-under a temporary directory: a first deploy, the same by hand (`by_hand.py`), and a deploy that changes nothing.
+`commands` (a minute) needs nothing, nor does `doctor` (half a minute): many hosts beside one, which cost this machine
+next to nothing (`recorded_hosts.py`), by the clock and in the controller's processor time. `deploy` (several minutes,
+the real engine) makes a host of its own on this machine under a temporary directory: a first deploy, the same by hand
+(`by_hand.py`), and a deploy that changes nothing.
 Prints a line each: measured, reference, ratio, and the aim. It judges nothing; machines differ.
 """
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,10 +19,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.by_hand import install_and_start
+from tests.bench.recorded_hosts import recorded_hosts
 from tests.support.ports import free_port
 from tests.support.tree import ROOT, program
 
 REPEATS = 7
+HOSTS = 20
+NOT_READY = 5
+"""Exit code of a doctor that found something; this machine, whose process 1 it sees, need not be ready."""
 INVENTORY = ROOT / "inventory" / "hosts.yml"
 
 
@@ -76,6 +83,34 @@ def compare_commands() -> Iterator[Comparison]:
     yield Comparison("invoke plan", planned_s, "ansible-inventory --list", inventory_s, "0.5 s beyond")
 
 
+def doctor(inventory: Path, pattern: str, count: int) -> tuple[float, float]:
+    """Look at hosts; return the seconds by the clock, and those of the controller's processors."""
+
+    def used_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    words = ("doctor", "--json", "--host", pattern, "--inventory", str(inventory))
+    before, start = used_s(), time.perf_counter()
+    ended = subprocess.run([program("invoke"), *words], cwd=ROOT, capture_output=True, text=True)
+    took = time.perf_counter() - start, used_s() - before
+    seen = json.loads(ended.stdout) if ended.returncode in {0, NOT_READY} else {}
+    looked = [name for name, found in seen.items() if any(each["check"] == "gpu-memory" for each in found)]
+    if len(looked) != count:
+        raise SystemExit(f"doctor ended with {ended.returncode}\n{ended.stdout}{ended.stderr}")
+    return took
+
+
+def compare_doctors() -> Iterator[Comparison]:
+    """Compare a doctor on HOSTS hosts with one on a single host, the first one, which records, left out."""
+    with tempfile.TemporaryDirectory(prefix="fleet-speed-") as name, recorded_hosts(Path(name), HOSTS) as inventory:
+        doctor(inventory, "all", HOSTS)
+        pairs = [(doctor(inventory, "all", HOSTS), doctor(inventory, "gpu01", 1)) for _ in range(REPEATS)]
+        every, one = (tuple(map(statistics.median, zip(*runs, strict=True))) for runs in zip(*pairs, strict=True))
+        yield Comparison(f"doctor, {HOSTS} hosts", every[0], "one host", one[0], "ratio 3")
+        yield Comparison("its processor time", every[1], "one host", one[1], "ratio 3")
+
+
 def deploy(inventory: Path) -> dict[str, float]:
     """Deploy the bench's host; return the seconds of each phase and of the whole command as 'total'."""
     start = time.perf_counter()
@@ -126,7 +161,7 @@ def compare_deploys() -> Iterator[Comparison]:
 
 def main(words: list[str]) -> None:
     """Print the comparisons that were asked for; without a word, the quick ones."""
-    parts = {"commands": compare_commands, "deploy": compare_deploys}
+    parts = {"commands": compare_commands, "doctor": compare_doctors, "deploy": compare_deploys}
     for word in words or ["commands"]:
         for line in parts[word]():
             print(line, flush=True)
