@@ -34,6 +34,7 @@ ENDS = {
 SECURE_BOOT = "enrol the key that DKMS signs with (sudo mokutil --import /var/lib/dkms/mok.pub, then confirm it at the \
 host's console at the next boot), or turn Secure Boot off in the firmware"
 DRIFT = ("driver-build", "next-kernel", "driver-package")
+"""Checks that find a kernel or a driver which was changed after the host had started."""
 REBUILD = "sudo apt-get install linux-headers-$(uname -r) && sudo dkms autoinstall"
 
 

@@ -99,11 +99,13 @@ def _failed(
     what: str, service: ServiceFacts, engine: EngineFacts, log_lines: Sequence[str], host: str
 ) -> VerificationError:
     remedy = _remedy("\n".join(log_lines).lower(), service.detail.lower())
+    remedy += "; " if remedy else ""
+    logs = f"read the log lines below; all of them: .venv/bin/invoke logs --host {host or 'HOST'}"
     answer = f"/health answers {engine.health_status}" if engine.health_status else "nothing answers on its port"
     process = f", pid {service.pid}" if service.pid else ""
     return VerificationError(
         f"{f'{host}: ' if host else ''}{what}; last seen: service {service.state}{process}, {answer}",
-        fix=f"{remedy}read the log lines below; all of them: .venv/bin/invoke logs --host {host or 'HOST'}",
+        fix=f"{remedy}{logs}",
         evidence=(f"{service.manager}: {service.detail}", *log_lines),
         host=host,
     )
@@ -111,7 +113,8 @@ def _failed(
 
 def _remedy(log: str, manager: str) -> str:
     """Return what to do about what was said, in lower case; '' where nothing is known."""
-    known = next((then for words, then in REMEDIES.items() if words in log or words in manager), "")
-    killed = any(words in manager for words in ENDED_BY_SIGKILL) and not any(words in log for words in EXPLAINED)
-    remedy = known or KILLED * killed
-    return f"{remedy}; " if remedy else ""
+    for words, then in REMEDIES.items():
+        if words in log or words in manager:
+            return then
+    killed = any(words in manager for words in ENDED_BY_SIGKILL)
+    return KILLED if killed and not any(words in log for words in EXPLAINED) else ""

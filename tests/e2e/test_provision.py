@@ -12,7 +12,7 @@ import pytest
 from devstral_fleet.lab import image
 from tests.support.fleet import Site, succeeded
 from tests.support.host_container import HostContainer, HostLab
-from tests.support.package_site import Repository, publish, renamed, repository_of, stand_in
+from tests.support.package_site import Repository, installed, publish, renamed, repository_of, stand_in
 from tests.support.replay_image import replay_image
 from tests.support.systemd_host import HOME, PORT, healthy, link
 
@@ -39,11 +39,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, lab: HostLab, host: HostConta
     repository.sign(repository.signer)
     here = Site(tmp_path_factory.mktemp("site"), HOME, PORT, host=host.name, connection=host.connection())
     return here.set(runtime="container", image=replay_image(lab.client))
-
-
-def installed(host: HostContainer, name: str) -> str:
-    """dpkg's state of a package."""
-    return host.root("sh", "-c", f"dpkg-query --show --showformat='${{db:Status-Status}}' {name} 2>/dev/null || true")
 
 
 def test_check_tells_what_is_missing_and_installs_nothing(site: Site, host: HostContainer) -> None:

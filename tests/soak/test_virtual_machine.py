@@ -8,7 +8,7 @@ import pytest
 from devstral_fleet.lab import image
 from devstral_fleet.layout import HostLayout
 from tests.support.fleet import Site, succeeded, until
-from tests.support.package_site import KEYRING, Signer, publish, served, stand_in
+from tests.support.package_site import KEYRING, Signer, installed, publish, served, stand_in
 from tests.support.virtual_machine import MIRROR, VirtualMachine, virtual_machine
 
 HOME = Path("/opt/devstral-fleet")
@@ -56,12 +56,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, machine: VirtualMachine) -> S
     folder = tmp_path_factory.mktemp("site")
     here = Site(folder, HOME, 30000, host=machine.name, connection=machine.connection())
     return here.set(reboot_deadline_s=REBOOT_S)
-
-
-def installed(machine: VirtualMachine, name: str) -> str:
-    """dpkg's state of a package."""
-    show = f"dpkg-query --show --showformat='${{db:Status-Status}}' {name} 2>/dev/null || true"
-    return machine.root("sh", "-c", show)
 
 
 @pytest.mark.soak

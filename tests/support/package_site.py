@@ -13,7 +13,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from devstral_fleet.lab import image
-from tests.support.host_container import CACHE, HostContainer
+from devstral_fleet.lab.host import SshHost
+from tests.support.host_container import CACHE, HostContainer, as_root
 
 NOT_A_STRANGERS = ("Breaks:", "Conflicts:", "Replaces:", "Provides:", "Recommends:", "Suggests:", "Enhances:")
 KEYRING = "/etc/apt/keyrings/site.asc"
@@ -47,6 +48,12 @@ class Signer:
     def _gpg(self, *words: str) -> bytes:
         argv = ["gpg", "--homedir", str(self.home), "--batch", "--quiet", *words]
         return subprocess.run(argv, check=True, capture_output=True).stdout
+
+
+def installed(host: SshHost, name: str) -> str:
+    """dpkg's state of a package on a host; '' for one that it does not know."""
+    show = f"dpkg-query --show --showformat='${{db:Status-Status}}' {name} 2>/dev/null || true"
+    return as_root(host, "sh", "-c", show)
 
 
 def stand_in(folder: Path, name: str, version: str, depends: str = "", postinst: str = "") -> Path:

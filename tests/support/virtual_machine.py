@@ -101,16 +101,8 @@ def _make_disk(folder: Path) -> None:
     """Write kernel, initial RAM disk and a file system with the machine's root and keys to a folder."""
     tree = folder / "root"
     tree.mkdir()
-    unpack = [
-        "tar",
-        "--extract",
-        "--numeric-owner",
-        "--directory",
-        str(tree),
-        "--file",
-        str(image.root_tar(CACHE, ROOT)),
-    ]
-    subprocess.run(unpack, check=True)
+    packed = str(image.root_tar(CACHE, ROOT))
+    subprocess.run(["tar", "--extract", "--numeric-owner", "--directory", str(tree), "--file", packed], check=True)
     files = {name: text.encode() for name, text in _ROOT_FILES.items()} | keys.host_key_files(folder)
     for name, content in files.items():
         (tree / name).write_bytes(content)
