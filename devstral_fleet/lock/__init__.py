@@ -31,8 +31,11 @@ class _Answer(Value):
 class Hold:
     """A held lock: its owner, whom it was taken over from, and whether it is still ours."""
 
-    def __init__(self, host: str, owner: LockOwner, taken_over: LockOwner | None) -> None:
+    def __init__(self, host: str, owner: LockOwner, taken_over: LockOwner | None, clock: Callable[[], float]) -> None:
         self.host = host
+        self.clock = clock
+        self.heard_s = clock()
+        """When the host answered last, by whichever shell."""
         self.owner = owner
         self.taken_over = taken_over
         self.left = False
@@ -89,7 +92,7 @@ def hold(
         with _released_on_interrupt(shell, layout, run_id):
             held = _acquired(shell, layout, owner, clock() + wait_s, clock, sleep, on_wait)
         try:
-            with _beating(open, layout, held, heartbeat_s, clock):
+            with _beating(open, layout, held, heartbeat_s):
                 yield held
         finally:  # after the last beat: one that finds the lock gone would call it lost
             if not (
@@ -105,13 +108,13 @@ def hold(
 def absence(shell: Shell, layout: HostLayout, held: Hold, seconds: float) -> Iterator[None]:
     """Keep a held lock over a reboot: for others too it is not stale for so long."""
     held.absence_s = seconds
-    _beat_once(shell, layout, held)
+    _beat_once(shell, layout, held, seconds)
     try:
         yield
-    finally:
-        with suppress(FleetError):  # a host that is still away is the error; the beats go on as before
-            held.absence_s = 0.0
-            _beat_once(shell, layout, held)
+    finally:  # it counts as heard before its silence counts again: the heart's own shell may have yet to come back
+        with suppress(FleetError):  # a host that is still away is the error
+            _beat_once(shell, layout, held, 0.0)
+        held.absence_s = 0.0
 
 
 def status(shell: Shell, layout: HostLayout) -> LockOwner | None:
@@ -139,7 +142,7 @@ def _acquired(
             shell, scripts.ACQUIRE, layout, owner.run, gone, f"{STALE_S:.0f}", stdin=owner.model_dump_json(indent=1)
         )
         if answer.word != "held":
-            return Hold(shell.host, owner, answer.owner if answer.word == "taken" else None)
+            return Hold(shell.host, owner, answer.owner if answer.word == "taken" else None, clock)
         holder = answer.owner or nobody()
         if holder.gone and gone != holder.run:
             gone = holder.run
@@ -167,12 +170,10 @@ def _give_back(shell: Shell, layout: HostLayout, run_id: str) -> None:
 
 
 @contextmanager
-def _beating(
-    open: Callable[[], Shell], layout: HostLayout, held: Hold, interval_s: float, clock: Callable[[], float]
-) -> Iterator[None]:
+def _beating(open: Callable[[], Shell], layout: HostLayout, held: Hold, interval_s: float) -> Iterator[None]:
     """Touch the heartbeat in a thread of its own until the context ends."""
     end = threading.Event()
-    thread = threading.Thread(target=_beat, args=(open, layout, held, interval_s, clock, end), daemon=True)
+    thread = threading.Thread(target=_beat, args=(open, layout, held, interval_s, end), daemon=True)
     thread.start()
     try:
         yield
@@ -186,28 +187,30 @@ def _beat(
     layout: HostLayout,
     held: Hold,
     interval_s: float,
-    clock: Callable[[], float],
     end: threading.Event,
 ) -> None:
-    shell, last = open(), clock()
+    shell = open()
     try:
         while not end.wait(interval_s) and not held.lost:
             with suppress(FleetError):  # a host that is away for a moment is asked again; the clock below judges
-                result = _beat_once(shell, layout, held)
-                if result.stdout.strip() == "lost" and not end.is_set():
+                if not _beat_once(shell, layout, held, held.absence_s) and not end.is_set():
                     held.lost_reason = "the lock was taken away while this run was at work"
-                elif result.ok:
-                    last = clock()
             silence_s = STALE_S + held.absence_s
-            if clock() - last > silence_s and not held.lost:
+            if held.clock() - held.heard_s > silence_s and not held.lost:
                 held.lost_reason = f"the host did not answer for {silence_s:.0f} s; its lock counts as stale"
     finally:
         shell.close()
 
 
-def _beat_once(shell: Shell, layout: HostLayout, held: Hold) -> CommandResult:
-    words = [str(layout.home), held.owner.run, f"{held.absence_s:.0f}"]
-    return shell.run(["sh", "-c", scripts.HEARTBEAT, "sh", *words])
+def _beat_once(shell: Shell, layout: HostLayout, held: Hold, ahead_s: float) -> bool:
+    """Touch the heartbeat, `ahead_s` in the future; False where the lock is somebody else's."""
+    words = [str(layout.home), held.owner.run, f"{ahead_s:.0f}"]
+    result = shell.run(["sh", "-c", scripts.HEARTBEAT, "sh", *words])
+    if result.stdout.strip() == "lost":
+        return False
+    if result.ok:
+        held.heard_s = held.clock()
+    return True
 
 
 def _ask(shell: Shell, script: str, layout: HostLayout, *words: str, stdin: str = "") -> _Answer:

@@ -1,6 +1,7 @@
 """What a deploy does with a host when it fails: the four ways back, and what stands in their way."""
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ class Attempted:
         self.host = host_of(target(), console)
         self.converging = Noted(self.host, RunDirectory(Path("/nowhere")), Path("/nowhere"))
         self.converging.done = []
-        self.held = Hold("local", this_owner("run-1", "deploy"), None)
+        self.held = Hold("local", this_owner("run-1", "deploy"), None, time.monotonic)
         self.attempt = Attempt(self.converging, self.held, rollback_to, proven=proven, keep_failed=keep_failed)
 
     def fails_with(self, error: BaseException) -> BaseException:
