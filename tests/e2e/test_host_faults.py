@@ -33,12 +33,7 @@ EXIT_CODES = {
     "without_sessions": {0, 3},  # a step that can be asked again is
     "without_engine": {0, 4, 5},  # the engine restarts with its Docker: in time, or not
 }
-MOMENTS = [
-    *(("cut_off", phase) for phase in PHASES),
-    *(("frozen", phase) for phase in ("start", "bench")),
-    *(("without_sessions", phase) for phase in ("install", "start", "bench")),
-    *(("without_engine", phase) for phase in ("install", "start", "bench")),
-]
+MOMENTS = [(way, phase) for way in EXIT_CODES for phase in PHASES]
 KILLS = 20
 """Random moments at which the controller is killed; five others, on this machine, are in every run."""
 
