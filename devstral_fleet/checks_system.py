@@ -7,22 +7,13 @@ import re
 from collections.abc import Iterator
 
 from devstral_fleet.catalog.schema import HostRules
+from devstral_fleet.drivers import FABRIC_MANAGER, MODULES, driver_packages, upstream
 from devstral_fleet.facts import AcceleratorFacts, DriverBuild, Package, SystemFacts
 from devstral_fleet.findings import Finding, FindingState, finding, on_host
 from devstral_fleet.plan import DeploymentPlan
 
-MODULES = {"nvidia": "nvidia", "amd": "amdgpu"}
-"""Kernel module of each vendor's driver."""
-DRIVER = {
-    "nvidia": re.compile(
-        r"(nvidia-dkms|nvidia-kernel|nvidia-open|nvidia-driver|kmod-nvidia|cuda-drivers)(-[a-z0-9-]+)?"
-    ),
-    "amd": re.compile(r"amdgpu-dkms"),
-}
-"""Packages that bring the module."""
 PINNING = "nvidia-driver-pinning"
 """NVIDIA's packages that keep apt on one branch."""
-FABRIC_MANAGER = re.compile(r"nvidia-fabric-?manager(-\d+)?")
 BROKEN = re.compile(r".([UFHW]|.R).*")
 """dpkg's letters of what is unpacked, half configured or installed, waits for another, or must be installed again."""
 XID = re.compile(r"Xid \(([^)]*)\): (\d+)")
@@ -144,9 +135,7 @@ def _packages(plan: DeploymentPlan, system: SystemFacts) -> Iterator[Finding]:
         return
     yield _broken(system.packages)
     yield _lock(system)
-    drivers = [
-        each for each in system.packages if DRIVER[plan.accelerator].fullmatch(each.name) and each.state[1:2] == "i"
-    ]
+    drivers = driver_packages(plan.accelerator, system)
     yield _driver_package(plan, system, drivers)
     yield _hold(system.packages, drivers)
 
@@ -173,15 +162,10 @@ def _driver_package(plan: DeploymentPlan, system: SystemFacts, drivers: list[Pac
     if not drivers or not loaded:
         return finding("driver-package", "ok", "no package of a driver is there to compare with")
     lines = tuple(f"{each.state} {each.name} {each.version}" for each in drivers)
-    if any(_upstream(each).startswith(loaded) for each in drivers):
+    if any(upstream(each).startswith(loaded) for each in drivers):
         return finding("driver-package", "ok", f"the installed driver is the one that runs, {loaded}")
-    summary = f"driver {loaded} runs, {_upstream(drivers[0])} is installed: the next boot takes that"
+    summary = f"driver {loaded} runs, {upstream(drivers[0])} is installed: the next boot takes that"
     return finding("driver-package", "warn", summary, on_host("sudo reboot, at a time of your choice"), *lines)
-
-
-def _upstream(package: Package) -> str:
-    """The version without the packager's: '1:580.95.05-0ubuntu1' is 580.95.05."""
-    return package.version.partition(":")[2].partition("-")[0] or package.version.partition("-")[0]
 
 
 def _hold(packages: tuple[Package, ...], drivers: list[Package]) -> Finding:
@@ -204,9 +188,9 @@ def _fabric_manager(system: SystemFacts, seen: AcceleratorFacts) -> Finding:
         fix = on_host("sudo systemctl enable --now nvidia-fabricmanager; its log: journalctl -u nvidia-fabricmanager")
         summary = f"Fabric Manager is {system.fabric_manager or 'not known to systemd'}"
         return finding("fabric-manager", "fail", summary, fix)
-    other = [each for each in found if seen.driver and _upstream(each) != seen.driver]
+    other = [each for each in found if seen.driver and upstream(each) != seen.driver]
     if other:
-        summary = f"Fabric Manager is {_upstream(other[0])}, the driver is {seen.driver}: they must be equal"
+        summary = f"Fabric Manager is {upstream(other[0])}, the driver is {seen.driver}: they must be equal"
         return finding("fabric-manager", "fail", summary, on_host(wanted))
     return finding("fabric-manager", "ok", "Fabric Manager runs, of the driver's version")
 

@@ -68,9 +68,9 @@ class HostIntent(Value):
     """Seconds that a stopping engine may take to finish its requests."""
     health_deadline_s: int | None = Field(default=None, ge=1)
     packages: Literal["auto", "distribution", "vendor"] = "auto"
-    """Whose Docker engine a host gets that has none; auto: the distribution's where it has one, else Docker's own."""
+    """Whose Docker engine and NVIDIA driver a host gets; auto: its own Docker where it has one, the vendor's driver."""
     repositories: dict[str, str] = Field(default_factory=dict)
-    """Addresses of a site's mirrors of vendors' package repositories, by name ('docker')."""
+    """Addresses of a site's mirrors of vendors' package repositories, by name in the catalog."""
     repository_keys: dict[str, str] = Field(default_factory=dict)
     """Paths on the controller of the keys (OpenPGP) that a site has checked itself, by the repository's name."""
     reboot_deadline_s: int = Field(default=900, ge=30)

@@ -2,32 +2,19 @@
 
 from typing import Literal
 
+from devstral_fleet import drivers, repositories
 from devstral_fleet.catalog import Catalog
-from devstral_fleet.catalog.provisioning import Family, Repository, System
+from devstral_fleet.catalog.provisioning import Family, System
+from devstral_fleet.drivers import DriverPlan, Seen
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.facts import HostFacts
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.model import Value
+from devstral_fleet.repositories import RepositoryFile
 
-KEYRINGS = "/etc/apt/keyrings"
-APT_SOURCES = "/etc/apt/sources.list.d"
-YUM_REPOSITORIES = "/etc/yum.repos.d"
+LOCKING: dict[Family, tuple[str, ...]] = {"debian": (), "redhat": ("python3-dnf-plugin-versionlock",)}
+"""What holds a package at its version, where that is no part of the package manager itself."""
 SYSCTL = "/etc/sysctl.d/80-devstral-fleet.conf"
-
-
-class RepositoryFile(Value):
-    """A package repository as files of the host."""
-
-    name: str
-    path: str
-    text: str
-    key_path: str
-    key_address: str
-    """Where the key is fetched from, '' where the site brings it."""
-    fingerprint: str
-    """What the key that was fetched must have; '' for a site's own."""
-    key_file: str
-    """The site's own key, a file of the controller; '' for none."""
 
 
 class ProvisionPlan(Value):
@@ -42,31 +29,39 @@ class ProvisionPlan(Value):
     sysctl: dict[str, int]
     docker: bool
     """Whether it needs a Docker engine, which systemd starts."""
+    driver: DriverPlan | None
+    """What its GPUs get, None on a host that serves from its processor."""
 
 
-def resolve(intent: HostIntent, facts: HostFacts, catalog: Catalog, *, has_docker: bool) -> ProvisionPlan:
+def resolve(
+    intent: HostIntent, facts: HostFacts, catalog: Catalog, *, has_docker: bool, seen: Seen | None
+) -> ProvisionPlan:
     """Decide what a host gets.
 
     Args:
         has_docker: a Docker is installed there, by whatever package: that one stays.
+        seen: of its GPUs and the system under them; None for a host that serves from its processor.
 
     Raises:
         ConfigurationError: its system is not in the catalog, or the way to its packages is not one that may be gone.
     """
     system = _system(intent, facts, catalog)
     docker = intent.runtime == "container"
-    installs = docker and not has_docker
-    repository = _docker_repository(intent, facts, system, catalog) if installs else None
-    engine = () if not installs else repository.packages if repository else system.docker
+    engine, sources = _docker(intent, system, catalog) if docker and not has_docker else ((), ())
+    driver = drivers.decide(intent, facts, system, seen, catalog) if seen else None
+    base = catalog.provisioning.packages[system.family]
+    names = (*sources, *(driver.repositories if driver else ()))
+    lock = LOCKING[system.family] if driver else ()
     return ProvisionPlan(
         host=intent.name,
         system=system.name,
         family=system.family,
         proven=system.proven,
-        repositories=(_files(intent, facts, system, repository),) if repository else (),
-        packages=(*catalog.provisioning.packages[system.family], *engine),
+        repositories=repositories.files(intent, facts, system, names, catalog),
+        packages=(*base, *lock, *engine, *(driver.packages if driver else ())),
         sysctl=catalog.provisioning.gpu_sysctl if intent.accelerator != "cpu" else {},
         docker=docker,
+        driver=driver,
     )
 
 
@@ -105,8 +100,8 @@ def _system(intent: HostIntent, facts: HostFacts, catalog: Catalog) -> System:
     )
 
 
-def _docker_repository(intent: HostIntent, facts: HostFacts, system: System, catalog: Catalog) -> Repository | None:
-    """Return the vendor's repository where the engine comes from there, None where the distribution has it."""
+def _docker(intent: HostIntent, system: System, catalog: Catalog) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the packages of an engine, and the vendor's repository that they come from, () for the distribution's."""
     if intent.packages == "distribution" and not system.docker:
         raise ConfigurationError(
             f"{intent.name}: {system.name} has no Docker engine of its own",
@@ -114,37 +109,5 @@ def _docker_repository(intent: HostIntent, facts: HostFacts, system: System, cat
             host=intent.name,
         )
     if system.docker and intent.packages != "vendor":
-        return None
-    found = catalog.provisioning.docker[system.family]
-    if not found.fingerprint and "docker" not in intent.repository_keys:
-        raise ConfigurationError(
-            f"{intent.name}: no document confirms the key of Docker's packages for {facts.os_id}",
-            fix="fetch it, compare it with Docker's word, and name the file: fleet_repository_keys: {docker: FILE}",
-            host=intent.name,
-        )
-    return found
-
-
-def _files(intent: HostIntent, facts: HostFacts, system: System, repository: Repository) -> RepositoryFile:
-    address = intent.repositories.get("docker") or repository.address
-    address = address.format(id=facts.os_id, codename=system.codename).rstrip("/")
-    suite = repository.suite.format(codename=system.codename)
-    own = intent.repository_keys.get("docker", "")
-    key_address = "" if own else f"{address}/{repository.key}"
-    if system.family == "debian":
-        key_path, path = f"{KEYRINGS}/docker.asc", f"{APT_SOURCES}/docker.sources"
-        text = (
-            f"Types: deb\nURIs: {address}\nSuites: {suite}\nComponents: {repository.component}\nSigned-By: {key_path}\n"
-        )
-    else:
-        key_path, path = "/etc/pki/rpm-gpg/docker.asc", f"{YUM_REPOSITORIES}/docker.repo"
-        text = f"[docker]\nname=Docker\nbaseurl={address}/{suite}\nenabled=1\ngpgcheck=1\ngpgkey=file://{key_path}\n"
-    return RepositoryFile(
-        name="docker",
-        path=path,
-        text=text,
-        key_path=key_path,
-        key_address=key_address,
-        fingerprint="" if own else repository.fingerprint,
-        key_file=own,
-    )
+        return system.docker, ()
+    return catalog.provisioning.repositories["docker"][system.family].packages, ("docker",)

@@ -15,7 +15,6 @@ from devstral_fleet.image_site import BuildSite
 from devstral_fleet.image_spec import ImageSpec
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ImageChoice
-from devstral_fleet.provision import SYSCTL, ProvisionPlan, sysctl_text
 from devstral_fleet.releases import KEPT_RELEASES
 
 RoleVariables = dict[str, dict[str, object]]
@@ -115,30 +114,6 @@ def image_build(
         "log": log,
     }
     return {"image_build": variables}
-
-
-def provision(plan: ProvisionPlan, *, python: str, lock_wait_s: int) -> RoleVariables:
-    """Return the variables of the roles that provision a host.
-
-    Args:
-        python: interpreter there. lock_wait_s: how long another program may install packages.
-    """
-    return {
-        "repositories": {"python": python, "entries": [entry.model_dump() for entry in plan.repositories]},
-        "packages": {
-            "python": python,
-            "family": plan.family,
-            "names": list(plan.packages),
-            "lock_wait_s": lock_wait_s,
-        },
-        "host_settings": {"path": SYSCTL, "text": sysctl_text(plan)},
-        "docker_engine": {"wanted": plan.docker},
-    }
-
-
-def reboot(*, deadline_s: int, reason: str) -> RoleVariables:
-    """Return the variables of the role that reboots a host."""
-    return {"reboot": {"deadline_s": deadline_s, "reason": reason}}
 
 
 def inventory_files(hosts: Mapping[str, Mapping[str, object]]) -> dict[str, str]:

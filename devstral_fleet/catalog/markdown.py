@@ -59,12 +59,16 @@ def _models(models: Iterable[Model]) -> str:
 
 def _systems(catalog: Catalog) -> str:
     return _table(
-        ("system", "packages", "its own Docker engine", "proven"),
+        ("system", "packages", "its own Docker engine", "its own NVIDIA driver", "proven"),
         [
-            (f"`{each.name}`", each.family, ", ".join(f"`{name}`" for name in each.docker) or "none", each.proven)
+            (f"`{each.name}`", each.family, _names(each.docker), _names(each.nvidia), each.proven)
             for each in catalog.provisioning.systems.values()
         ],
     )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def _gpus(gpus: Iterable[Gpu]) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field
 from devstral_fleet.model import Value
 
 Family = Literal["debian", "redhat"]
+Vendor = Literal["nvidia", "amd"]
 
 
 class System(Value):
@@ -21,19 +22,29 @@ class System(Value):
     """`converged`: tried on a real one by the tests. `rendered`: only its tasks and parameters are compared."""
     docker: tuple[str, ...]
     """The distribution's own packages of a Docker engine, () for none."""
+    nvidia: tuple[str, ...]
+    """The distribution's own packages of NVIDIA's driver, () for none."""
+    headers: tuple[str, ...]
+    """Packages of the running kernel's headers; `{kernel}` is its name."""
+    folders: dict[Vendor, str]
+    """What the GPU vendors' repositories call it, '' where one has nothing for it."""
+    modular: bool = False
+    """Whether NVIDIA's driver is a module of dnf there, of which a stream is chosen."""
 
 
 class Repository(Value):
-    """A vendor's package repository. `{id}` and `{codename}` are the system's."""
+    """A vendor's package repository, without a suite one that is flat. provision.yml says what stands in braces."""
 
     address: str
-    suite: str
-    component: str
-    key: str
+    suite: str = ""
+    component: str = ""
+    key: str = ""
     """Where its key lies, from the address on."""
-    fingerprint: str = Field(pattern=r"^([0-9A-F]{40})?$")
+    fingerprint: str = Field(default="", pattern=r"^([0-9A-F]{40})?$")
     """The key's, '' where no document confirms it: a site must bring the key itself then."""
     packages: tuple[str, ...]
+    stream: str = ""
+    """The module's stream that is enabled on a system where the driver is a module of dnf."""
 
 
 class Provisioning(Value):
@@ -42,4 +53,7 @@ class Provisioning(Value):
     systems: dict[str, System]
     packages: dict[Family, tuple[str, ...]]
     gpu_sysctl: dict[str, int]
-    docker: dict[Family, Repository]
+    repositories: dict[str, dict[Family, Repository]]
+    """Vendors' repositories by name, which is also the site's word for a mirror or a key."""
+    driver_versions: dict[Vendor, str]
+    fabric_manager: tuple[str, ...]

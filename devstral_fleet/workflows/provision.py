@@ -46,6 +46,5 @@ def provision_host(converging: Converging, turn: Turn, lock_wait_s: int, *, yes:
         held.require()
         outcome = provisioning.converge(converging, plan)
         rebooted = rebooting.where_needed(converging, held, yes=yes)
-        if rebooted:
-            provisioning.prove(host, plan)
+        provisioning.prove(host, plan)
     host.record.outcome = "provisioned" if outcome.changed or rebooted else "unchanged"

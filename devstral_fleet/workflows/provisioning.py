@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import provision, rolevars
+from devstral_fleet import drivers, provision, rolevars, rolevars_provision
+from devstral_fleet.drivers import Seen
 from devstral_fleet.errors import ConfigurationError, VerificationError
 from devstral_fleet.findings import Finding
 from devstral_fleet.playbook import PlaybookOutcome
+from devstral_fleet.probes import system as system_probe
 from devstral_fleet.provision import ProvisionPlan
 from devstral_fleet.workflows import looking
 from devstral_fleet.workflows.converging import Converging
@@ -22,9 +24,15 @@ def helps(host: Host, seen: Iterable[Finding]) -> bool:
 
     One whose Docker is installed and does not answer is not: somebody may have stopped it for a reason.
     """
-    silent = any(finding.check == "docker" and finding.state == "fail" for finding in seen)
-    allowed = provision.possible(host.target.intent, looking.seen_facts(host), catalogs.load())
-    return silent and allowed and not host.docker().detail
+    failed = {finding.check for finding in seen if finding.state == "fail"}
+    if not provision.possible(host.target.intent, looking.seen_facts(host), catalogs.load()):
+        return False
+    return ("docker" in failed and not host.docker().detail) or ("gpu-driver" in failed and _driverless(host))
+
+
+def _driverless(host: Host) -> bool:
+    accelerator, gpus = host.target.intent.accelerator, host.record.known["gpus"]
+    return not drivers.installed(accelerator, system_probe.read(host.shell), gpus)
 
 
 def plan(host: Host) -> ProvisionPlan:
@@ -49,40 +57,59 @@ def plan(host: Host) -> ProvisionPlan:
         )
     docker = host.docker()
     has_docker = bool(docker.version or docker.detail)
-    wanted = provision.resolve(intent, facts, catalogs.load(), has_docker=has_docker)
+    wanted = provision.resolve(intent, facts, catalogs.load(), has_docker=has_docker, seen=_seen(host))
     tried = "" if wanted.proven == "converged" else ", as its documents say: never tried on one"
-    host.record.console.host(
-        host.name, f"{wanted.system}{tried}: {len(wanted.packages)} packages; a reboot only where one asks for it"
-    )
+    driver = f", {drivers.said(wanted.driver)}" if wanted.driver else ""
+    said = f"{wanted.system}{tried}: {len(wanted.packages)} packages{driver}; a reboot only where one asks for it"
+    host.record.console.host(host.name, said)
     return wanted
 
 
+def _seen(host: Host) -> Seen | None:
+    """Look at a GPU host's cards and the system under them."""
+    probe = looking.GPU_PROBES.get(host.target.intent.accelerator)
+    if probe is None:
+        return None
+    serving = host.service().state in {"running", "starting"}
+    return Seen(system=system_probe.read(host.shell), gpus=probe(host.shell, host.layout), serving=serving)
+
+
 def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:
-    """Install and start what is missing, and prove that it is there.
+    """Install and start what is missing; a driver may want a reboot before it can be proven.
 
     Raises:
-        PlaybookError: a task failed. VerificationError: Docker does not answer all the same.
+        PlaybookError: a task failed.
     """
     host = converging.host
     with host.record.phase("provision"):
-        outcome = converging.play(PLAYBOOK, _variables(host, wanted))
-    prove(host, wanted)
-    return outcome
+        return converging.play(PLAYBOOK, _variables(host, wanted))
 
 
 def prove(host: Host, wanted: ProvisionPlan) -> None:
-    """Require what a plan gives a host.
+    """Require what a plan gives a host; a driver that still waits for a reboot was said, and is not asked.
 
     Raises:
-        VerificationError: Docker does not answer.
+        VerificationError: Docker, the driver or NVIDIA's runtime does not answer.
     """
     if wanted.docker and not (docker := host.docker()).version:
-        raise VerificationError(
-            f"{host.name}: everything is installed, and no Docker engine answers",
-            fix="on the host: sudo systemctl status docker",
-            evidence=(docker.detail,) if docker.detail else (),
-            host=host.name,
-        )
+        raise _silent(host, "no Docker engine answers", "on the host: sudo systemctl status docker", docker.detail)
+    if wanted.driver is None:
+        return
+    seen = _seen(host)
+    if seen is None or drivers.waits(wanted.driver.vendor, seen.system):
+        return
+    fix = f".venv/bin/invoke doctor --host {host.name} says why"
+    if not seen.gpus.driver:
+        raise _silent(host, f"no {drivers.WORDS[wanted.driver.vendor]} driver answers", fix, seen.gpus.detail)
+    if wanted.driver.runtime and "runtime" not in seen.gpus.toolkit:
+        raise _silent(host, "Docker does not know NVIDIA's runtime", fix, "")
+
+
+def _silent(host: Host, what: str, fix: str, detail: str) -> VerificationError:
+    evidence = (detail,) if detail else ()
+    return VerificationError(
+        f"{host.name}: everything is installed, and {what}", fix=fix, evidence=evidence, host=host.name
+    )
 
 
 def preview(converging: Converging) -> None:
@@ -95,4 +122,4 @@ def preview(converging: Converging) -> None:
 
 
 def _variables(host: Host, wanted: ProvisionPlan) -> rolevars.RoleVariables:
-    return rolevars.provision(wanted, python=host.target.intent.python, lock_wait_s=LOCK_WAIT_S)
+    return rolevars_provision.provision(wanted, python=host.target.intent.python, lock_wait_s=LOCK_WAIT_S)

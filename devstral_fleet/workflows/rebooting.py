@@ -1,6 +1,6 @@
 """A host's reboot: where packages wait for one, never under an engine unless it is asked for, proven by a new boot."""
 
-from devstral_fleet import lock, rolevars
+from devstral_fleet import drivers, lock, rolevars_provision
 from devstral_fleet.errors import FleetError, PlaybookError, UnreachableError
 from devstral_fleet.lock import Hold
 from devstral_fleet.probes import output
@@ -14,7 +14,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def where_needed(converging: Converging, held: Hold, *, yes: bool = False) -> bool:
-    """Reboot the host where a package waits for it, and wait until it is back; tell whether it was done.
+    """Reboot the host where a package or a driver waits for it, and wait until it is back; tell whether it was done.
 
     Under an engine that runs, and on the controller itself, it is only said.
 
@@ -25,7 +25,7 @@ def where_needed(converging: Converging, held: Hold, *, yes: bool = False) -> bo
         UnreachableError: the host did not come back in its time.
     """
     host = converging.host
-    reason = ", ".join(system_probe.read(host.shell).reboot_for)
+    reason = ", ".join(_reasons(host))
     if not reason:
         return False
     if host.target.intent.connection.kind == "local":
@@ -40,12 +40,18 @@ def where_needed(converging: Converging, held: Hold, *, yes: bool = False) -> bo
     deadline_s = host.target.intent.reboot_deadline_s
     with host.record.phase("reboot"), lock.absence(host.shell, host.layout, held, deadline_s):
         try:
-            converging.play(PLAYBOOK, rolevars.reboot(deadline_s=deadline_s, reason=reason))
+            converging.play(PLAYBOOK, rolevars_provision.reboot(deadline_s=deadline_s, reason=reason))
         except (PlaybookError, UnreachableError) as error:
             raise _gone(host, began, error) from error
         after = _boot(host)
     host.record.console.host(host.name, f"is back: boot {after}, before it {before}")
     return True
+
+
+def _reasons(host: Host) -> tuple[str, ...]:
+    """What waits for a reboot: packages that say so, and a driver that another one keeps from the GPUs."""
+    system, accelerator = system_probe.read(host.shell), host.target.intent.accelerator
+    return (*system.reboot_for, *(() if accelerator == "cpu" else drivers.waits(accelerator, system)))
 
 
 def _boot(host: Host) -> str:

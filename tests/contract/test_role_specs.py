@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from devstral_fleet import lock, rolevars
+from devstral_fleet import lock, rolevars, rolevars_provision
 from devstral_fleet.image_site import BuildSite
 from tests.support.builds import spec_of
 from tests.support.plans import IN_A_CONTAINER, role_variables
@@ -17,7 +17,17 @@ from tests.support.tree import ROOT
 
 ROLES = ROOT / "playbooks" / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if (path / "tasks").is_dir())
-OF_ANOTHER_PLAYBOOK = ("image_build", "repositories", "packages", "host_settings", "docker_engine", "reboot")
+OF_ANOTHER_PLAYBOOK = (
+    "image_build",
+    "repositories",
+    "packages",
+    "package_holds",
+    "host_settings",
+    "docker_engine",
+    "reboot",
+    "gpu_driver",
+    "nvidia_container_toolkit",
+)
 """Roles that validate their own variables: their playbooks have no others."""
 Options = Mapping[str, Mapping[str, Any]]
 TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -34,8 +44,8 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 def variables(tmp_path: Path) -> rolevars.RoleVariables:
     """Of both runtimes: each has a role that the other has not; of the build, and of what lies under an engine."""
     built = rolevars.image_build(spec_of("cpu"), BuildSite(), context="/c", copied_to="", log="", python="python3")
-    provisioned = rolevars.provision(provision_plan(), python="python3", lock_wait_s=1)
-    provisioned |= rolevars.reboot(deadline_s=1, reason="libc6")
+    provisioned = rolevars_provision.provision(provision_plan(), python="python3", lock_wait_s=1)
+    provisioned |= rolevars_provision.reboot(deadline_s=1, reason="libc6")
     return {**role_variables(tmp_path), **role_variables(tmp_path, **IN_A_CONTAINER), **built, **provisioned}
 
 

@@ -2,21 +2,25 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import launch, launch_start
+from devstral_fleet import launch, launch_start, rolevars_provision
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.markdown import catalog_markdown
 from devstral_fleet.errors import ConfigurationError, PlanError
 from devstral_fleet.intent import Connection, HostIntent
 from devstral_fleet.resolve import resolve
 from devstral_fleet.sources import Sources
+from tests.support.provisions import KEYS, provision_plan, seen
 
 HERE = Path(__file__).parent
 CATALOG_PAGE = HERE.parent.parent / "docs" / "catalog.md"
 HUB_MODELS = ("devstral-small-2", "devstral-2")
 FORM_PLANS = (("h100", "devstral-2"), ("mi300x", "devstral-small-2"), ("cpu", "devstral-tiny"))
-FOLDERS = ("cookbook", "plans", "forms", "starts")
+FOLDERS = ("cookbook", "plans", "forms", "starts", "provisions")
+MINOR_VERSIONS = {"9": "9.6", "10": "10.1"}
+"""Whole versions of the RHEL family, whose systems the catalog knows by their first number."""
 HOST_GPUS = 8
 TIME = "20260102T030405Z"
 
@@ -77,10 +81,31 @@ def starts(catalog: Catalog) -> dict[str, str]:
     return {f"starts/{gpu}.sh": launch_start.start(plan, f"{TIME}-{plan.digest}") for gpu, plan in plans.items()}
 
 
+def provisions(catalog: Catalog) -> dict[str, str]:
+    """{file name: text} of the roles' variables of a bare GPU host, on each system and with each vendor's GPUs."""
+    texts = {}
+    for system in catalog.provisioning.systems:
+        name, _, version = system.rpartition("-")
+        for vendor, gpu in (("nvidia", "h100"), ("amd", "mi300x")):
+            keys: dict[str, Any] = {
+                "accelerator": vendor,
+                "hardware": gpu,
+                "packages": "auto",
+                "repository_keys": KEYS,
+            }
+            try:
+                plan = provision_plan(name, MINOR_VERSIONS.get(version, version), found=seen(switches=4), **keys)
+                text = json.dumps(rolevars_provision.provision(plan, python="python3", lock_wait_s=300), indent=1)
+            except ConfigurationError as error:
+                text = f"{error.message}\n{error.fix}"
+            texts[f"provisions/{system}-{vendor}.json"] = text + "\n"
+    return texts
+
+
 def every_file() -> dict[Path, str]:
     """Every golden file and the catalog's page, with the text they should have."""
     catalog = catalogs.load()
-    texts = {**cookbook_lines(catalog), **plans(catalog), **forms(catalog), **starts(catalog)}
+    texts = {**cookbook_lines(catalog), **plans(catalog), **forms(catalog), **starts(catalog), **provisions(catalog)}
     return {**{HERE / name: text for name, text in texts.items()}, CATALOG_PAGE: catalog_markdown(catalog)}
 
 

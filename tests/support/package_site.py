@@ -56,9 +56,21 @@ def installed(host: SshHost, name: str) -> str:
     return as_root(host, "sh", "-c", show)
 
 
-def stand_in(folder: Path, name: str, version: str, depends: str = "", postinst: str = "") -> Path:
-    """Make a package that holds nothing; `postinst` are lines of sh that configure it."""
+def stand_in(
+    folder: Path,
+    name: str,
+    version: str,
+    depends: str = "",
+    postinst: str = "",
+    files: Mapping[str, str] | None = None,
+) -> Path:
+    """Make a package of these files (those in /usr/bin are programs); `postinst` are lines of sh that configure it."""
     tree = folder / name
+    for path, text in (files or {}).items():
+        file = tree / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755 if path.startswith("/usr/bin/") else 0o644)
     (tree / "DEBIAN").mkdir(parents=True)
     fields = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Test <test@example.org>"}
     fields |= {"Description": "stand-in of a test", **({"Depends": depends} if depends else {})}
@@ -92,10 +104,29 @@ def _built(folder: Path, name: str, tree: Path) -> Path:
 
 def publish(root: Path, suite: str, packages: Sequence[Path], signer: Signer, component: str = "main") -> None:
     """Write a repository of one suite: its pool, its index and its signed release."""
-    pool, index = root / "pool", root / "dists" / suite / component / "binary-amd64"
+    index = root / "dists" / suite / component / "binary-amd64"
+    text, release = _index(root, index, packages), index.parents[1] / "Release"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    listed = f" {digest} {len(text.encode())} {component}/binary-amd64/Packages\n"
+    release.write_text(
+        f"Suite: {suite}\nCodename: {suite}\nComponents: {component}\nArchitectures: amd64\nSHA256:\n{listed}"
+    )
+    signer.sign(release)
+
+
+def publish_flat(root: Path, packages: Sequence[Path], signer: Signer) -> None:
+    """Write a repository without suites, as NVIDIA's are."""
+    text = _index(root, root, packages)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (root / "Release").write_text(f"SHA256:\n {digest} {len(text.encode())} Packages\n")
+    signer.sign(root / "Release")
+
+
+def _index(root: Path, index: Path, packages: Sequence[Path]) -> str:
+    """Fill the pool and write the index of its packages; return that."""
+    pool, entries = root / "pool", []
     for folder in (pool, index):
         folder.mkdir(parents=True, exist_ok=True)
-    entries = []
     for package in packages:
         copy = pool / package.name.replace("%3a", ".")
         shutil.copyfile(package, copy)
@@ -107,13 +138,7 @@ def publish(root: Path, suite: str, packages: Sequence[Path], signer: Signer, co
         entries.append(f"{control.rstrip()}\n{place}")
     text = "\n".join(entries)
     (index / "Packages").write_text(text)
-    release = index.parents[1] / "Release"
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    listed = f" {digest} {len(text.encode())} {component}/binary-amd64/Packages\n"
-    release.write_text(
-        f"Suite: {suite}\nCodename: {suite}\nComponents: {component}\nArchitectures: amd64\nSHA256:\n{listed}"
-    )
-    signer.sign(release)
+    return text
 
 
 @contextmanager

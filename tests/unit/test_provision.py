@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import provision, rolevars
+from devstral_fleet import provision, rolevars_provision
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.shell import CommandResult, LocalShell
 from devstral_fleet.workflows import looking, provisioning
@@ -86,7 +86,7 @@ def test_a_sites_mirror_and_its_own_key() -> None:
     [
         ("fedora", "41", {}, "nothing is known of how to provision fedora 41", "fleet_provision: false"),
         ("", "", {}, "an unknown system", "debian-12"),
-        ("rhel", "9.4", {}, "no document confirms the key", "fleet_repository_keys"),
+        ("rhel", "9.4", {}, "no document confirms the key of the packages of docker for rhel", "fleet_repository_keys"),
         ("rhel", "9.4", {"packages": "distribution"}, "has no Docker engine of its own", "fleet_packages: vendor"),
     ],
 )
@@ -100,7 +100,7 @@ def test_what_is_refused(system: str, version: str, keys: dict[str, Any], words:
 def test_only_gpu_hosts_get_settings_of_the_kernel() -> None:
     assert provision.sysctl_text(provision_plan()) == "kernel.numa_balancing = 0\n"
     cpu = provision_plan(accelerator="cpu", hardware="cpu", gpu_count=0)
-    assert rolevars.provision(cpu, python="python3", lock_wait_s=1)["host_settings"]["text"] == ""
+    assert rolevars_provision.provision(cpu, python="python3", lock_wait_s=1)["host_settings"]["text"] == ""
 
 
 def test_which_systems_are_known() -> None:

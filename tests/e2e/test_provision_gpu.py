@@ -1,0 +1,187 @@
+"""A GPU host without a driver, provisioned from stand-ins of the vendors' packages in signed repositories of the test.
+
+The stand-ins have the names, versions, dependencies, units and programs of the real ones; loading the module leaves a
+mark, by which nvidia-smi answers with a real H100's answer (devstral_fleet/lab/recorded/h100.xml) or with what it says
+where no driver is loaded. modprobe, dpkg, apt, systemd and Docker are real.
+"""
+
+import platform
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet.lab import image
+from tests.support.fleet import Site, succeeded
+from tests.support.host_container import HostContainer, HostLab
+from tests.support.package_site import Repository, installed, publish_flat, repository_of, stand_in
+from tests.support.systemd_host import HOME, PORT
+from tests.support.tree import ROOT
+
+NEWER = "610.57.04"
+"""A branch that the repository has too, and that nobody has asked for."""
+RECORDED = ROOT / "devstral_fleet" / "lab" / "recorded" / "h100.xml"
+SMI = """#!/bin/sh
+if [ ! -e /run/nvidia-loaded ]; then
+    echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+    exit 9
+fi
+case $1 in
+    -q) cat /usr/share/nvidia-stand-in.xml ;;
+    *) echo 'GPU 0: NVIDIA H100 80GB HBM3' ;;
+esac
+"""
+CTK = """#!/bin/sh
+[ "$*" = 'runtime configure --runtime=docker' ] || exit 2
+mkdir -p /etc/docker
+exec python3 - <<'END'
+import json, pathlib
+file = pathlib.Path("/etc/docker/daemon.json")
+known = json.loads(file.read_text()) if file.exists() else {}
+known.setdefault("runtimes", {})["nvidia"] = {"path": "nvidia-container-runtime", "args": []}
+file.write_text(json.dumps(known))
+END
+"""
+PERSISTENCED = """[Service]
+ExecStart=/bin/sleep infinity
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def driver(folder: Path, version: str) -> list[Path]:
+    """Make NVIDIA's packages of one version: the one to ask for depends on the others in that very version."""
+    folder.mkdir()
+    full, log = f"{version}-1", re.sub(r"(?<=<driver_version>)[^<]*", version, RECORDED.read_text())
+    others = ("nvidia-kernel-open-dkms", "nvidia-driver-cuda")
+    loads = {"/etc/modprobe.d/nvidia-stand-in.conf": "install nvidia /usr/bin/touch /run/nvidia-loaded\n"}
+    programs = {"/usr/bin/nvidia-smi": SMI, "/usr/share/nvidia-stand-in.xml": log}
+    unit = {"/usr/lib/systemd/system/nvidia-persistenced.service": PERSISTENCED}
+    return [
+        stand_in(folder, "nvidia-open", full, ", ".join(f"{name} (>= {full})" for name in others)),
+        stand_in(folder, "nvidia-kernel-open-dkms", full, "kmod", files=loads),
+        stand_in(folder, "nvidia-driver-cuda", full, f"nvidia-persistenced (>= {full})", files=programs),
+        stand_in(folder, "nvidia-persistenced", full, files=unit),
+    ]
+
+
+@pytest.fixture(scope="module")
+def host(lab: HostLab) -> HostContainer:
+    return lab.host("gpu01", image.HOST)
+
+
+@pytest.fixture(scope="module")
+def repository(host: HostContainer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """Debian's packages, and beside them the vendor's, all on the host's own network."""
+    folder = tmp_path_factory.mktemp("repository")
+    with repository_of(host, "bookworm", ("kmod", "pciutils", "python3-venv", "logrotate"), folder) as here:
+        version = catalogs.load().provisioning.driver_versions["nvidia"]
+        packages = [*driver(folder / "wanted", version), *driver(folder / "newer", NEWER)]
+        publish_flat(here.root / "nvidia", _named_by_version(packages, folder / "named"), here.signer)
+        tools = {"/usr/bin/nvidia-ctk": CTK, "/usr/bin/nvidia-container-runtime": '#!/bin/sh\nexec runc "$@"\n'}
+        tools["/usr/bin/nvidia-container-runtime-hook"] = "#!/bin/sh\n"
+        toolkit = stand_in(folder, "nvidia-container-toolkit", "1.18.0-1", files=tools)
+        publish_flat(here.root / "toolkit", [toolkit], here.signer)
+        headers = stand_in(folder, f"linux-headers-{platform.release()}", "1.0")
+        here.packages.append(headers)
+        here.sign(here.signer)
+        yield here
+
+
+def _named_by_version(packages: list[Path], folder: Path) -> list[Path]:
+    """Rename packages of equal names from several folders by those, so that one pool can hold them."""
+    folder.mkdir()
+    return [path.rename(folder / f"{path.parent.name}-{path.name}") for path in packages]
+
+
+@pytest.fixture
+def site(tmp_path: Path, host: HostContainer, repository: Repository) -> Site:
+    """A site that has checked the vendor's keys, and has mirrors of its repositories."""
+    key = tmp_path / "site.asc"
+    key.write_bytes(repository.signer.public)
+    names = {"nvidia-driver": "nvidia", "nvidia-container-toolkit": "toolkit"}
+    here = Site(tmp_path / "site", HOME, PORT, host=host.name, connection=host.connection())
+    here.set(runtime="container", accelerator="nvidia", hardware="h100", gpu_count=1, model="devstral-small-2")
+    here.set(repositories={name: f"{repository.url}/{path}" for name, path in names.items()})
+    return here.set(repository_keys=dict.fromkeys(names, str(key)))
+
+
+def version_of(host: HostContainer, name: str) -> str:
+    return host.root("dpkg-query", "--show", "--showformat=${Version}", name)
+
+
+def test_a_key_that_no_document_confirms_is_the_sites_to_bring(site: Site, host: HostContainer) -> None:
+    site.set(repository_keys={})
+
+    refused = site.invoke("provision")
+
+    assert refused.exit_code == 2, refused.text
+    assert "{nvidia-driver: FILE, nvidia-container-toolkit: FILE}" in refused.text
+    assert installed(host, "nvidia-open") == ""
+
+
+def test_check_tells_the_driver_and_installs_nothing(site: Site, host: HostContainer) -> None:
+    told = succeeded(site.invoke("provision", "--check"))
+
+    wanted = catalogs.load().provisioning.driver_versions["nvidia"]
+    assert f"NVIDIA driver {wanted}" in told.text
+    assert f"nvidia-open={wanted}*" in told.text
+    assert "would change: gpu_driver: Foresee the driver" in told.text
+    assert installed(host, "nvidia-open") == ""
+
+
+def test_a_host_gets_driver_services_and_runtime_and_a_second_run_changes_nothing(
+    site: Site, host: HostContainer
+) -> None:
+    wanted = catalogs.load().provisioning.driver_versions["nvidia"]
+
+    succeeded(site.invoke("provision"))
+
+    assert [version_of(host, name) for name in ("nvidia-open", "nvidia-driver-cuda")] == [f"{wanted}-1"] * 2
+    assert host.root("systemctl", "is-active", "nvidia-persistenced") == "active"
+    assert host.root("systemctl", "is-enabled", "nvidia-persistenced") == "enabled"
+    assert "nvidia" in host.root("docker", "info", "--format", "{{.Runtimes}}")
+    assert "blacklist nouveau" in host.root("cat", "/etc/modprobe.d/devstral-fleet-nouveau.conf")
+    started = host.root("systemctl", "show", "docker", "--property=ActiveEnterTimestamp")
+
+    again = succeeded(site.invoke("provision"))
+
+    assert site.report()["hosts"][0]["outcome"] == "unchanged", again.text
+    assert host.root("systemctl", "show", "docker", "--property=ActiveEnterTimestamp") == started
+    assert "0 tasks would change something" in succeeded(site.invoke("provision", "--check")).text
+
+
+@pytest.mark.soak
+def test_no_upgrade_of_the_system_takes_the_driver_along_and_a_newer_one_is_not_taken_back(
+    site: Site, host: HostContainer
+) -> None:
+    wanted = catalogs.load().provisioning.driver_versions["nvidia"]
+    names = ["nvidia-open", "nvidia-kernel-open-dkms"]
+    assert set(names) <= set(host.root("apt-mark", "showhold").split())
+    host.root("apt-get", "--yes", "--quiet", "dist-upgrade")
+    assert version_of(host, "nvidia-kernel-open-dkms") == f"{wanted}-1"
+
+    newer = [f"{name}={NEWER}-1" for name in (*names, "nvidia-driver-cuda", "nvidia-persistenced")]
+    host.root("apt-get", "--yes", "--quiet", "--allow-change-held-packages", "install", *newer)
+    succeeded(site.invoke("provision"))
+
+    assert version_of(host, "nvidia-open") == f"{NEWER}-1"
+    assert set(names) <= set(host.root("apt-mark", "showhold").split())
+
+
+@pytest.mark.soak
+def test_a_driver_that_does_not_load_is_named(site: Site, host: HostContainer) -> None:
+    loads = "/etc/modprobe.d/nvidia-stand-in.conf"
+    own = host.root("cat", loads)
+    host.put({loads: b"install nvidia /bin/false\n"}, 0o644)
+    host.root("rm", "/run/nvidia-loaded")
+
+    refused = site.invoke("provision")
+    host.put({loads: own.encode() + b"\n"}, 0o644)
+    mended = succeeded(site.invoke("provision"))
+
+    assert refused.exit_code == 4, refused.text
+    assert "modprobe" in refused.text
+    assert site.report()["hosts"][0]["outcome"] == "provisioned", mended.text

@@ -1,0 +1,167 @@
+"""Which driver a GPU host gets, what stays, what is refused, and what waits for a reboot."""
+
+import re
+from typing import Any
+
+import pytest
+
+from devstral_fleet import drivers, rolevars_provision
+from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.facts import DriverBuild
+from devstral_fleet.provision import ProvisionPlan
+from tests.support.provisions import BARE, KEYS, READY, SYSTEM, provision_plan, seen
+
+DRIVER = "ii nvidia-kernel-open-dkms 580.95.05-1"
+AMD: dict[str, Any] = {"accelerator": "amd", "hardware": "mi300x"}
+
+
+def plan(*words: str, **keys: Any) -> ProvisionPlan:
+    given = {"packages": "auto", "has_docker": True, "repository_keys": KEYS, "found": seen(), **keys}
+    return provision_plan(*words, **given)
+
+
+def own(found: ProvisionPlan) -> list[str]:
+    """Packages of a plan that are a driver's or its helpers'."""
+    return [name for name in found.packages if re.search("nvidia|amdgpu|cuda|headers|kernel|versionlock", name)]
+
+
+def test_a_bare_host_gets_the_catalogs_driver_in_one_version_and_the_toolkit() -> None:
+    found = plan()
+    assert own(found) == ["linux-headers-6.1.0", "nvidia-open=580.178.04*", "nvidia-container-toolkit"]
+    assert [each.name for each in found.repositories] == ["nvidia-driver", "nvidia-container-toolkit"]
+    driver, toolkit = found.repositories
+    assert "URIs: https://developer.download.nvidia.com/compute/cuda/repos/debian12/x86_64\nSuites: /\n" in driver.text
+    assert "Components" not in driver.text
+    assert "/stable/deb/amd64\n" in toolkit.text
+    assert found.driver
+    assert drivers.pin_text(found.driver).endswith("Pin: version 580.178.04*\nPin-Priority: 1000\n")
+    assert found.driver.services == ("nvidia-persistenced",)
+
+
+def test_an_arm_server_has_other_words() -> None:
+    facts = {"system": "ubuntu", "version": "24.04"}
+    (text, _) = (each.text for each in plan(**facts, architecture="aarch64").repositories)
+    assert "ubuntu2404/sbsa\n" in text
+
+
+def test_a_driver_that_is_there_stays_by_whatever_way_it_came() -> None:
+    assert own(plan(found=seen(READY))) == []
+    assert own(plan(found=seen(BARE, DRIVER))) == ["nvidia-container-toolkit"]
+    kept = plan(found=seen(READY)).driver
+    assert kept
+    assert (kept.version, kept.repositories, drivers.pin_text(kept)) == ("", (), "")
+
+
+def test_with_nvswitch_fabric_manager_comes_in_the_very_version_of_the_driver() -> None:
+    there = plan(found=seen(READY, DRIVER, switches=4))
+    assert own(there) == ["nvidia-fabricmanager=580.95.05*", "libnvidia-nscq=580.95.05*"]
+    assert [each.name for each in there.repositories] == ["nvidia-driver"]
+    assert own(plan(found=seen(BARE, DRIVER, switches=4)))[0] == "nvidia-fabricmanager=580.95.05*"
+    assert "nvidia-fabricmanager=580.178.04*" in own(plan(found=seen(switches=4)))
+    whole = plan(found=seen(READY, DRIVER, "hi nvidia-fabricmanager 580.95.05-1", switches=4))
+    assert own(whole) == []
+    assert whole.driver
+    assert whole.driver.services == ("nvidia-persistenced", "nvidia-fabricmanager")
+
+
+def test_the_distributions_driver_needs_no_key() -> None:
+    found = plan(packages="distribution", repository_keys={"nvidia-container-toolkit": "/k"})
+    assert own(found)[:2] == ["linux-headers-6.1.0", "nvidia-open-kernel-dkms"]
+    assert [each.name for each in found.repositories] == ["nvidia-container-toolkit"]
+
+
+def test_amds_driver_comes_from_the_repository_of_its_version() -> None:
+    found = plan("ubuntu", "24.04", **AMD)
+    assert own(found) == ["linux-headers-6.1.0", "amdgpu-dkms"]
+    (repository,) = found.repositories
+    assert "amdgpu/30.30.3/ubuntu\nSuites: noble\nComponents: main\n" in repository.text
+    (rpm,) = plan("rocky", "9.6", **AMD).repositories
+    assert "baseurl=https://repo.radeon.com/amdgpu/30.30.3/el/9.6/main/x86_64\n" in rpm.text
+
+
+def test_a_red_hat_gets_a_stream_where_it_has_modules() -> None:
+    nine, ten = plan("rhel", "9.6"), plan("rhel", "10.1")
+    assert [each.stream for each in nine.repositories] == ["nvidia-driver:580-open", ""]
+    assert [each.stream for each in ten.repositories] == ["", ""]
+    assert own(nine)[0] == "python3-dnf-plugin-versionlock"
+
+
+@pytest.mark.parametrize(
+    ("words", "keys", "said", "fix"),
+    [
+        (
+            (),
+            {"repository_keys": {}},
+            "the packages of nvidia-driver and nvidia-container-toolkit",
+            "{nvidia-driver: FILE, nvidia-container-toolkit: FILE}",
+        ),
+        ((), {"found": seen(secure_boot=True)}, "Secure Boot is on", "signed driver by hand"),
+        (("ubuntu", "24.04"), {"packages": "distribution"}, "no NVIDIA driver of its own", "leave fleet_packages out"),
+        ((), {"packages": "distribution", **AMD}, "no AMD driver of its own", "leave fleet_packages out"),
+        (("debian", "13"), AMD, "AMD has no driver for debian-13", "by hand"),
+    ],
+)
+def test_what_is_refused(words: tuple[str, ...], keys: dict[str, Any], said: str, fix: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        plan(*words, **keys)
+    assert said in refused.value.message
+    assert fix in refused.value.fix
+
+
+def test_secure_boot_keeps_no_driver_out_that_is_there() -> None:
+    assert own(plan(found=seen(READY, secure_boot=True))) == []
+
+
+@pytest.mark.parametrize(
+    ("gpus", "serving", "runtime", "wanted"),
+    [
+        (BARE, False, "container", True),
+        (READY, False, "container", True),
+        (READY, True, "container", False),
+        (BARE, False, "native", False),
+    ],
+)
+def test_docker_is_not_restarted_under_an_engine(gpus: Any, serving: bool, runtime: str, wanted: bool) -> None:
+    found = plan(found=seen(gpus, DRIVER, serving=serving), runtime=runtime)
+    variables = rolevars_provision.provision(found, python="python3", lock_wait_s=1)
+    assert variables["nvidia_container_toolkit"] == {"wanted": wanted}
+
+
+def test_what_is_held() -> None:
+    variables = rolevars_provision.provision(plan(), python="python3", lock_wait_s=1)
+    pattern = re.compile(str(variables["package_holds"]["pattern"]))
+    held = [
+        "nvidia-open",
+        "nvidia-kernel-open-dkms",
+        "nvidia-dkms-580-open",
+        "nvidia-fabricmanager",
+        "cuda-drivers",
+    ]
+    assert [name for name in held if not pattern.fullmatch(name)] == []
+    assert not pattern.fullmatch("nvidia-container-toolkit")
+    assert rolevars_provision.provision(provision_plan(), python="python3", lock_wait_s=1)["package_holds"] == {
+        "family": "debian",
+        "pattern": "",
+    }
+
+
+BUILD = DriverBuild(module="amdgpu", version="6.16.13", kernel=SYSTEM.kernel, state="installed")
+AMDGPU = "ii amdgpu-dkms 1:6.16.13.30300300-2278356.22.04"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "package", "fields", "reason"),
+    [
+        ("nvidia", DRIVER, {"modules": ("nouveau",)}, "nouveau has the cards"),
+        ("nvidia", DRIVER, {"modules": ("nvidia",), "loaded": {"nvidia": "580.95.05"}}, ""),
+        ("nvidia", DRIVER, {"loaded": {"nvidia": "570.1"}}, "driver 570.1 runs and 580.95.05 is installed"),
+        ("nvidia", DRIVER, {}, ""),
+        ("nvidia", "rc nvidia-open 580.95.05-1", {"modules": ("nouveau",)}, ""),
+        ("amd", AMDGPU, {"modules": ("amdgpu",), "builds": (BUILD,)}, "the kernel's own amdgpu has the cards"),
+        ("amd", AMDGPU, {"modules": ("amdgpu",)}, ""),
+        ("amd", AMDGPU, {"modules": ("amdgpu",), "loaded": {"amdgpu": "6.16.13"}, "builds": (BUILD,)}, ""),
+    ],
+)
+def test_what_waits_for_a_reboot(vendor: str, package: str, fields: dict[str, Any], reason: str) -> None:
+    system = seen(BARE, package, **fields).system
+    assert "".join(drivers.waits(vendor, system)) == reason
