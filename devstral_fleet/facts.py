@@ -100,6 +100,28 @@ class AcceleratorFacts(Value):
     """AMD: what a container is given and the host does not have: device nodes, groups."""
 
 
+class StartFacts(Value):
+    """How the vendor's GPU runtime started, as an engine starts it, and how fast memory came to the GPUs and back."""
+
+    place: Literal["container", "host"]
+    devices: int
+    code: int
+    """The runtime's number of the error; 0 for none, -1 where the runtime itself is not there."""
+    error: str
+    speeds: tuple[tuple[float, float], ...] = ()
+    """Of each GPU, gigabytes (10^9 bytes) a second to it and back; () where nobody asked."""
+
+
+class AllReduceFacts(Value):
+    """A sum over all GPUs of the engine, by its own NCCL or RCCL."""
+
+    bus_gb_s: float
+    """Bus bandwidth as nccl-tests count it; 0 where it did not end."""
+    right: bool
+    """Whether the sum was right."""
+    error: str
+
+
 class DriverBuild(Value):
     """What DKMS says of a module for one kernel."""
 

@@ -85,6 +85,10 @@ class Gpu(Value):
     images: tuple[str, ...]
     """Catalog names of images, the preferred one first."""
     smoke_workload: str
+    host_bandwidth_gb_s: float = Field(default=0, ge=0)
+    """Least speed (10^9 bytes a second) of pinned host memory to it and back; 0 where nobody has said one."""
+    all_reduce_gb_s: dict[int, float] = Field(default_factory=dict)
+    """Least bus bandwidth of an all-reduce, by the number of GPUs."""
     notes: tuple[str, ...] = ()
 
     @property

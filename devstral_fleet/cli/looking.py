@@ -9,12 +9,22 @@ if TYPE_CHECKING:
     from devstral_fleet.errors import ExitCode
 
 
-@verb()
-def doctor(console: "Console", host: str = "", inventory: str = "", json: bool = False) -> "ExitCode":
+@verb(acceptance="measure the GPUs too, while no model is loaded: quick (seconds)")
+def doctor(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    acceptance: str = "",
+    lock_wait: int = 0,
+    json: bool = False,
+) -> "ExitCode":
     """Look for what would keep a deploy from working; change nothing."""
+    from devstral_fleet.workflows import acceptance as measuring
     from devstral_fleet.workflows import doctor as workflow
     from devstral_fleet.workflows.planning import Ask
 
+    if acceptance:
+        return measuring.accept(console, Ask(host, inventory), acceptance, lock_wait_s=lock_wait)
     return workflow.doctor(console, Ask(host, inventory))
 
 

@@ -4,12 +4,22 @@ import time
 from datetime import UTC, datetime
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import checks, checks_docker, checks_gpu, checks_system, provision, releases, rolevars
+from devstral_fleet import (
+    checks,
+    checks_docker,
+    checks_gpu,
+    checks_start,
+    checks_system,
+    provision,
+    releases,
+    rolevars,
+)
 from devstral_fleet.errors import ProbeError, VerificationError
 from devstral_fleet.facts import AcceleratorFacts, HostFacts
 from devstral_fleet.findings import Finding, unread
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import amd as amd_probe
+from devstral_fleet.probes import gpu_start
 from devstral_fleet.probes import host as host_probe
 from devstral_fleet.probes import nvidia as nvidia_probe
 from devstral_fleet.probes import pci as pci_probe
@@ -84,7 +94,20 @@ def gpu_findings(host: Host) -> tuple[Finding, ...]:
     host.record.known["gpus"] = seen
     promised = host.target.intent.gpu_count
     found = checks_gpu.before(host.plan, bus, seen, catalog=catalogs.load(), promised=promised)
-    return (*found, *system_findings(host, seen))
+    return (*found, *start_findings(host, seen), *system_findings(host, seen))
+
+
+def start_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
+    """Whether a program can start on the GPUs. A simulated host has none, and an AMD host's runtime is in the image."""
+    image = host.engine_image()
+    nobody = not image and host.plan.accelerator == "amd"
+    if not seen.driver or nobody or seen_facts(host).simulated:
+        return ()
+    try:
+        found = gpu_start.read(host.shell, host.plan, image, host.target.intent.python)
+    except ProbeError as error:
+        return (unread("gpu-start", error),)
+    return (checks_start.start(host.plan, found),)
 
 
 def system_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:

@@ -153,6 +153,17 @@ def test_a_host_gets_driver_services_and_runtime_and_a_second_run_changes_nothin
     assert "0 tasks would change something" in succeeded(site.invoke("provision", "--check")).text
 
 
+def test_a_driver_that_answers_and_starts_no_program_is_found_and_is_not_measured(site: Site) -> None:
+    """The stand-in of the driver has no CUDA library, so that a real `cuInit` cannot start."""
+    looked = site.invoke("doctor")
+    measured = site.invoke("doctor", "--acceptance", "quick")
+
+    assert (looked.exit_code, measured.exit_code) == (5, 5), measured.text
+    for said in (looked.text, measured.text):
+        assert "CUDA does not start on the host: libcuda.so.1: cannot open shared object file" in said
+    assert "the GPUs cannot be measured" in measured.text
+
+
 @pytest.mark.soak
 def test_no_upgrade_of_the_system_takes_the_driver_along_and_a_newer_one_is_not_taken_back(
     site: Site, host: HostContainer

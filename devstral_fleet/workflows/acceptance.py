@@ -1,0 +1,71 @@
+"""doctor --acceptance: are a host's GPUs as fast as their kind, before anything is served from them?"""
+
+from devstral_fleet import catalog as catalogs
+from devstral_fleet import checks_start, project
+from devstral_fleet.console import Console
+from devstral_fleet.errors import ConfigurationError, ExitCode, VerificationError
+from devstral_fleet.probes import gpu_start
+from devstral_fleet.rundir import RunDirectory
+from devstral_fleet.workflows import looking
+from devstral_fleet.workflows.host import Host
+from devstral_fleet.workflows.planning import Ask, targets
+from devstral_fleet.workflows.rollout import everywhere
+from devstral_fleet.workflows.running import Run
+
+LEVELS = ("quick",)
+"""`quick`: seconds; host memory to each GPU and back, and an all-reduce over all of them."""
+
+
+def accept(console: Console, ask: Ask, level: str, *, lock_wait_s: int) -> ExitCode:
+    """Measure every host that was named, at the same time; exit code 5 where one is slower than its kind.
+
+    Raises:
+        ConfigurationError: there is no such level, or a host has no GPU.
+    """
+    if level not in LEVELS:
+        raise ConfigurationError(f"--acceptance '{level}': there is no such level", fix=f"known: {', '.join(LEVELS)}")
+    found = targets(ask)
+    bare = [target.name for target in found if target.plan.accelerator == "cpu"]
+    if bare:
+        raise ConfigurationError(f"{', '.join(bare)}: there is no GPU to measure", fix="leave these hosts out")
+    with Run(console, RunDirectory.create(project.runs(), "acceptance"), "acceptance", ask) as run:
+        everywhere(run, found, lambda host: accept_host(host, run.directory.id, lock_wait_s))
+    return run.exit_code
+
+
+def accept_host(host: Host, run_id: str, lock_wait_s: int) -> None:
+    """Measure one host under its lock, while no model is loaded there.
+
+    Raises:
+        VerificationError: an engine or another program has its GPUs, they do not start, or they are too slow.
+    """
+    looking.require_real(host)
+    plan = host.plan
+    with host.locked(run_id, "acceptance", lock_wait_s):
+        host.record.require("findings_before", looking.gpu_findings(host), "the GPUs cannot be measured")
+        _require_idle(host)
+        with host.record.phase("acceptance"):
+            image = host.engine_image()
+            seen = gpu_start.read(host.shell, plan, image, host.target.intent.python, measured=True)
+            together = gpu_start.all_reduce(host.shell, plan, image) if image and len(plan.gpus) > 1 else None
+    found = tuple(checks_start.acceptance(plan, catalogs.load().gpu(plan.hardware), seen, together))
+    for finding in found:
+        host.record.console.host(host.name, finding.summary)
+    host.record.require("findings_after", found, "the GPUs are not what they should be")
+    host.record.outcome = "measured"
+
+
+def _require_idle(host: Host) -> None:
+    if host.service().state in {"running", "starting"}:
+        raise VerificationError(
+            f"{host.name}: a model is loaded there, and would be measured along",
+            fix=f".venv/bin/invoke stop --host {host.name}",
+            host=host.name,
+        )
+    programs = [process for gpu in host.record.known["gpus"].gpus for process in gpu.processes if process.kind != "G"]
+    if programs:
+        raise VerificationError(
+            f"{host.name}: {programs[0].name} (pid {programs[0].pid}) has a GPU, and would be measured along",
+            fix="end it, or wait for it",
+            host=host.name,
+        )
