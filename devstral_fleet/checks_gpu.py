@@ -36,10 +36,22 @@ KERNEL = "kernel"
 
 
 def before(
-    plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFacts, *, catalog: Catalog, promised: int
+    plan: DeploymentPlan,
+    bus: Sequence[PciDevice],
+    seen: AcceleratorFacts,
+    *,
+    catalog: Catalog,
+    promised: int,
+    provisioned: bool,
 ) -> tuple[Finding, ...]:
-    """Judge a host's GPUs before anything is changed there. `promised`: GPUs that the inventory says it has."""
-    first = (_vendor(plan, bus, catalog), _driver(plan, bus, seen, catalog))
+    """Judge a host's GPUs before anything is changed there.
+
+    Args:
+        promised: GPUs that the inventory says it has.
+        provisioned: `provision` may change it (`provision.possible`).
+    """
+    install = f".venv/bin/invoke provision --host {plan.host}" if provisioned else ""
+    first = (_vendor(plan, bus, catalog), _driver(plan, bus, seen, catalog, install))
     if not seen.driver:
         return (*first, *_container(plan, seen))
     return (
@@ -78,10 +90,13 @@ def _line(device: PciDevice) -> str:
     return f"{device.address} [{device.kind}] {device.id}, kernel module {device.driver or 'none'}"
 
 
-def _driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFacts, catalog: Catalog) -> Finding:
+def _driver(
+    plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFacts, catalog: Catalog, install: str
+) -> Finding:
+    """`install`: the command that brings one, '' where it is the operator's work."""
     word = WORDS[plan.accelerator]
     if not seen.driver:
-        return _no_driver(plan, bus, seen)
+        return _no_driver(plan, bus, seen, install)
     if seen.driver == KERNEL:
         summary = f"the kernel's own amdgpu serves; it cannot be compared with {plan.driver_minimum}"
         return finding("gpu-driver", "warn", summary, on_host(INSTALL["amd"]))
@@ -93,7 +108,7 @@ def _driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFac
     return finding("gpu-driver", "ok", f"{said}, {plan.driver_minimum} or later is needed")
 
 
-def _no_driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFacts) -> Finding:
+def _no_driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: AcceleratorFacts, install: str) -> Finding:
     word, evidence = WORDS[plan.accelerator], (seen.detail, *map(_line, bus))
     if MISMATCH in seen.detail.lower():
         summary = "the NVIDIA driver that is loaded is another one than the installed library"
@@ -102,7 +117,7 @@ def _no_driver(plan: DeploymentPlan, bus: Sequence[PciDevice], seen: Accelerator
         fix = f"look for it (lspci -nn), or correct fleet_accelerator of {plan.host}"
         return finding("gpu-driver", "fail", f"there is no {word} GPU on the PCI bus", fix, *evidence)
     fix = f"{on_host(INSTALL[plan.accelerator])}, {plan.driver_minimum} or later, then sudo reboot"
-    return finding("gpu-driver", "fail", f"no {word} driver answers", fix, *evidence)
+    return finding("gpu-driver", "fail", f"no {word} driver answers", install or fix, *evidence)
 
 
 def _release(version: str, releases: Mapping[str, str]) -> str:

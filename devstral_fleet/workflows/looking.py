@@ -93,7 +93,9 @@ def gpu_findings(host: Host) -> tuple[Finding, ...]:
         return (unread("gpu-probe", error),)
     host.record.known["gpus"] = seen
     promised = host.target.intent.gpu_count
-    found = checks_gpu.before(host.plan, bus, seen, catalog=catalogs.load(), promised=promised)
+    catalog = catalogs.load()
+    provisioned = provision.possible(host.target.intent, seen_facts(host), catalog)
+    found = checks_gpu.before(host.plan, bus, seen, catalog=catalog, promised=promised, provisioned=provisioned)
     return (*found, *start_findings(host, seen), *system_findings(host, seen))
 
 

@@ -133,7 +133,7 @@ def judged(
     """Findings by their checks' names; `seen` where the machine was looked at already."""
     plan, promised = plan_for(vendor, case)
     seen = seen or machine.seen(vendor)
-    found = checks_gpu.before(plan, machine.bus(), seen, catalog=catalogs.load(), promised=promised)
+    found = checks_gpu.before(plan, machine.bus(), seen, catalog=catalogs.load(), promised=promised, provisioned=False)
     assert len({finding.check for finding in found}) == len(found)
     return {finding.check: finding for finding in found}
 
@@ -263,7 +263,17 @@ def test_a_fault_fails_where_the_plan_uses_the_gpu_and_warns_elsewhere(bad: set[
     gpus = tuple(gpu.model_copy(update=FAULTS[check]) if gpu.index in bad else gpu for gpu in GOOD.gpus)
     plan, promised = plan_for("nvidia", {})
     seen = GOOD.model_copy(update={"gpus": gpus})
-    found = checks_gpu.before(plan, (), seen, catalog=catalogs.load(), promised=promised)
+    found = checks_gpu.before(plan, (), seen, catalog=catalogs.load(), promised=promised, provisioned=False)
     (finding,) = [finding for finding in found if finding.check == check]
     assert finding.state == ("fail" if bad & set(plan.gpus) else "warn" if bad else "ok")
     assert len(finding.evidence) == len(bad)
+
+
+@pytest.mark.parametrize(("provisioned", "fix"), [(True, ".venv/bin/invoke provision --host gpu01"), (False, "on the")])
+def test_a_driver_that_is_missing_is_provisions_to_bring_where_it_may(provisioned: bool, fix: str) -> None:
+    plan, promised = plan_for("nvidia", {})
+    bare = AcceleratorFacts(driver="", detail="there is no nvidia-smi", cuda="", gpus=())
+    bus = [PciDevice(address="0000:01:00.0", vendor="nvidia", kind="0302", id="10de:2330", driver="")]
+    found = checks_gpu.before(plan, bus, bare, catalog=catalogs.load(), promised=promised, provisioned=provisioned)
+    (finding,) = [finding for finding in found if finding.check == "gpu-driver"]
+    assert finding.fix.startswith(fix)
