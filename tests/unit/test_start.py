@@ -25,7 +25,7 @@ from tests.support.intents import gpu_host, planned
 
 SAID = yaml.safe_load((Path(__file__).parent / "cases" / "start.yml").read_text())
 TWO = {"gpu_count": 2, "tensor_parallel": 2}
-FAST = AllReduceFacts(bus_gb_s=351.7, right=True, error="")
+FAST = AllReduceFacts(**json.loads(SAID["h100x2"]["all_reduce"]), error="")
 
 
 class Answering(LocalShell):
@@ -109,12 +109,25 @@ def accepted(
     return {finding.check: (finding.state, finding.summary) for finding in found}
 
 
-def test_recorded_gpus_are_accepted() -> None:
-    one = accepted("h200", seen(SAID["h200"]["measured"]))
-    assert {check: state for check, (state, _) in one.items()} == {"gpu-start": "ok", "host-bandwidth": "ok"}
-    two = accepted("h100", seen(SAID["h100x2"]["measured"]), FAST, **TWO)
-    assert {state for state, _ in two.values()} == {"ok"}
-    assert "351.7 GB/s" in two["all-reduce"][1]
+@pytest.mark.parametrize(
+    ("machine", "hardware", "count", "reduced"),
+    [
+        ("h200", "h200", 1, ""),
+        ("h100x2", "h100", 2, "all_reduce"),
+        ("h200x4", "h200", 4, "all_reduce"),
+        ("h200x4", "h200", 2, "all_reduce_of_two"),
+    ],
+)
+def test_recorded_gpus_are_accepted(machine: str, hardware: str, count: int, reduced: str) -> None:
+    shell = Answering(SAID[machine].get(reduced, ""))
+    plan = plan_of(hardware, gpu_count=count, tensor_parallel=count)
+    together = gpu_start.all_reduce(shell, plan, "image") if reduced else None
+    found = accepted(hardware, seen(SAID[machine]["measured"]), together, gpu_count=count, tensor_parallel=count)
+    assert {check: state for check, (state, _) in found.items()} == {
+        "gpu-start": "ok",
+        "host-bandwidth": "ok",
+        **({"all-reduce": "ok"} if reduced else {}),
+    }
 
 
 def test_a_card_in_half_a_slot_is_not_accepted() -> None:
