@@ -6,7 +6,7 @@ from typing import Literal
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.provisioning import System, Vendor
 from devstral_fleet.errors import ConfigurationError
-from devstral_fleet.facts import AcceleratorFacts, HostFacts, Package, SystemFacts
+from devstral_fleet.facts import AcceleratorFacts, HostFacts, Package, PciDevice, SystemFacts
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.model import Value
 
@@ -49,6 +49,7 @@ class Seen(Value):
     """What was seen of a GPU host before it is provisioned."""
 
     system: SystemFacts
+    bus: tuple[PciDevice, ...]
     gpus: AcceleratorFacts
     serving: bool
     """Whether an engine runs there."""
@@ -58,18 +59,19 @@ def decide(intent: HostIntent, facts: HostFacts, system: System, seen: Seen, cat
     """Decide what a GPU host gets.
 
     Raises:
-        ConfigurationError: there is no driver for that system, or Secure Boot would keep it out.
+        ConfigurationError: there is no such GPU, no driver for that system, or Secure Boot would keep it out.
     """
     vendor: Literal["nvidia", "amd"] = "amd" if intent.accelerator == "amd" else "nvidia"
     there = installed(vendor, seen.system, seen.gpus)
     own = _distributions(intent, system, vendor)
     if not there:
-        _possible(intent, system, seen.system, vendor, own=own)
+        _possible(intent, system, seen, vendor, own=own)
     version = "" if there or own else catalog.provisioning.driver_versions[vendor]
     packages = () if there else _driver_packages(facts, system, vendor, own, version, catalog)
     fabric = _fabric_manager(vendor, seen, version, catalog)
-    runtime = vendor == "nvidia" and intent.runtime == "container"
-    toolkit = (TOOLKIT,) if runtime and not seen.gpus.toolkit else ()
+    left = seen.serving and bool(seen.gpus.toolkit)  # an engine runs, by whatever way it has its GPUs
+    runtime = vendor == "nvidia" and intent.runtime == "container" and not left
+    toolkit = (TOOLKIT,) if runtime and not {"runtime", "hook"} & set(seen.gpus.toolkit) else ()
     names = (f"{vendor}-driver",) if (packages and not own) or fabric else ()
     return DriverPlan(
         vendor=vendor,
@@ -78,7 +80,7 @@ def decide(intent: HostIntent, facts: HostFacts, system: System, seen: Seen, cat
         repositories=(*names, *toolkit),
         services=_services(vendor, seen.system),
         blocked="nouveau" in seen.system.modules,
-        runtime=runtime and not (seen.serving and bool(seen.gpus.toolkit)),
+        runtime=runtime,
     )
 
 
@@ -121,9 +123,15 @@ def _distributions(intent: HostIntent, system: System, vendor: Vendor) -> tuple[
     return system.nvidia if vendor == "nvidia" and intent.packages == "distribution" else ()
 
 
-def _possible(intent: HostIntent, system: System, state: SystemFacts, vendor: Vendor, *, own: tuple[str, ...]) -> None:
+def _possible(intent: HostIntent, system: System, seen: Seen, vendor: Vendor, *, own: tuple[str, ...]) -> None:
     word = WORDS[vendor]
-    if state.secure_boot:
+    if not any(device.vendor == vendor for device in seen.bus):
+        raise ConfigurationError(
+            f"{intent.name}: there is no {word} GPU on the PCI bus",
+            fix=f"look for it (lspci -nn), or correct fleet_accelerator of {intent.name}",
+            host=intent.name,
+        )
+    if seen.system.secure_boot:
         raise ConfigurationError(
             f"{intent.name}: Secure Boot is on, and lets no driver in that is built on the host",
             fix="turn it off in the firmware, or install a signed driver by hand; provision takes the driver it finds",

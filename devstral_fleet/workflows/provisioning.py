@@ -8,6 +8,7 @@ from devstral_fleet.drivers import Seen
 from devstral_fleet.errors import ConfigurationError, VerificationError
 from devstral_fleet.findings import Finding
 from devstral_fleet.playbook import PlaybookOutcome
+from devstral_fleet.probes import pci as pci_probe
 from devstral_fleet.probes import system as system_probe
 from devstral_fleet.provision import ProvisionPlan
 from devstral_fleet.workflows import looking
@@ -31,8 +32,10 @@ def helps(host: Host, seen: Iterable[Finding]) -> bool:
 
 
 def _driverless(host: Host) -> bool:
+    """Tell whether a host has its GPUs, and nothing that was installed for them."""
     accelerator, gpus = host.target.intent.accelerator, host.record.known["gpus"]
-    return not drivers.installed(accelerator, system_probe.read(host.shell), gpus)
+    there = any(device.vendor == accelerator for device in pci_probe.read(host.shell))
+    return there and not drivers.installed(accelerator, system_probe.read(host.shell), gpus)
 
 
 def plan(host: Host) -> ProvisionPlan:
@@ -71,7 +74,8 @@ def _seen(host: Host) -> Seen | None:
     if probe is None:
         return None
     serving = host.service().state in {"running", "starting"}
-    return Seen(system=system_probe.read(host.shell), gpus=probe(host.shell, host.layout), serving=serving)
+    system, bus = system_probe.read(host.shell), pci_probe.read(host.shell)
+    return Seen(system=system, bus=bus, gpus=probe(host.shell, host.layout), serving=serving)
 
 
 def converge(converging: Converging, wanted: ProvisionPlan) -> PlaybookOutcome:

@@ -69,7 +69,12 @@ def driver(folder: Path, version: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def host(lab: HostLab) -> HostContainer:
-    return lab.host("gpu01", image.HOST)
+    """A host on whose PCI bus a card is seen: sysfs cannot be written, so a folder is mounted there."""
+    here = lab.host("gpu01", image.HOST)
+    card = {"class": "0x030200", "vendor": "0x10de", "device": "0x2330"}
+    here.put({f"/srv/pci/0000:00:06.0/{name}": f"{value}\n".encode() for name, value in card.items()}, 0o644)
+    here.root("mount", "--bind", "/srv/pci", "/sys/bus/pci/devices")
+    return here
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +125,17 @@ def test_a_key_that_no_document_confirms_is_the_sites_to_bring(site: Site, host:
     assert refused.exit_code == 2, refused.text
     assert "{nvidia-driver: FILE, nvidia-container-toolkit: FILE}" in refused.text
     assert installed(host, "nvidia-open") == ""
+
+
+def test_a_host_without_such_a_card_gets_no_driver(site: Site, host: HostContainer) -> None:
+    site.set(accelerator="amd", hardware="mi300x", repository_keys={"amd-driver": "/nowhere"})
+
+    refused, deployed = site.invoke("provision"), site.invoke("deploy")
+
+    assert refused.exit_code == 2, refused.text
+    assert "there is no AMD GPU on the PCI bus" in refused.text
+    assert deployed.exit_code == 5, deployed.text
+    assert installed(host, "amdgpu-dkms") == ""
 
 
 def test_check_tells_the_driver_and_installs_nothing(site: Site, host: HostContainer) -> None:

@@ -3,7 +3,7 @@
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import provision
 from devstral_fleet.drivers import Seen
-from devstral_fleet.facts import AcceleratorFacts, Package, SystemFacts
+from devstral_fleet.facts import AcceleratorFacts, Package, PciDevice, SystemFacts
 from devstral_fleet.provision import ProvisionPlan
 from tests.support.intents import gpu_host
 from tests.support.values import HOST
@@ -31,6 +31,11 @@ SYSTEM = SystemFacts(
 """A system with nothing for a GPU."""
 BARE = AcceleratorFacts(driver="", detail="there is no nvidia-smi", cuda="", gpus=())
 READY = AcceleratorFacts(driver="580.95.05", detail="", cuda="13.0", gpus=(), toolkit=("runtime", "hook"))
+BUS = (
+    PciDevice(address="0000:01:00.0", vendor="nvidia", kind="0302", id="10de:2330", driver=""),
+    PciDevice(address="0000:02:00.0", vendor="amd", kind="1200", id="1002:74a1", driver=""),
+)
+"""A GPU of each vendor, since which one is meant is the intent's word."""
 REPOSITORIES = ("docker", "nvidia-driver", "nvidia-container-toolkit", "amd-driver")
 KEYS = {name: f"/keys/{name}.asc" for name in REPOSITORIES}
 
@@ -41,10 +46,16 @@ def package(line: str) -> Package:
     return Package(name=name, version=version, state=state)
 
 
-def seen(gpus: AcceleratorFacts = BARE, *packages: str, serving: bool = False, **fields: object) -> Seen:
+def seen(
+    gpus: AcceleratorFacts = BARE,
+    *packages: str,
+    bus: tuple[PciDevice, ...] = BUS,
+    serving: bool = False,
+    **fields: object,
+) -> Seen:
     """What was seen of a GPU host: its driver, its packages as dpkg lists them, and changed fields of its system."""
     there = SYSTEM.model_copy(update={"packages": tuple(map(package, packages)), **fields})
-    return Seen(system=there, gpus=gpus, serving=serving)
+    return Seen(system=there, bus=bus, gpus=gpus, serving=serving)
 
 
 def provision_plan(

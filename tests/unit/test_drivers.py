@@ -95,6 +95,7 @@ def test_a_red_hat_gets_a_stream_where_it_has_modules() -> None:
             "the packages of nvidia-driver and nvidia-container-toolkit",
             "{nvidia-driver: FILE, nvidia-container-toolkit: FILE}",
         ),
+        ((), {"found": seen(bus=())}, "there is no NVIDIA GPU on the PCI bus", "correct fleet_accelerator"),
         ((), {"found": seen(secure_boot=True)}, "Secure Boot is on", "signed driver by hand"),
         (("ubuntu", "24.04"), {"packages": "distribution"}, "no NVIDIA driver of its own", "leave fleet_packages out"),
         ((), {"packages": "distribution", **AMD}, "no AMD driver of its own", "leave fleet_packages out"),
@@ -125,6 +126,17 @@ def test_docker_is_not_restarted_under_an_engine(gpus: Any, serving: bool, runti
     found = plan(found=seen(gpus, DRIVER, serving=serving), runtime=runtime)
     variables = rolevars_provision.provision(found, python="python3", lock_wait_s=1)
     assert variables["nvidia_container_toolkit"] == {"wanted": wanted}
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "serving", "package"),
+    [((), False, True), (("cdi",), False, True), (("hook",), False, False), (("cdi",), True, False)],
+)
+def test_the_toolkit_comes_where_docker_could_not_be_taught(
+    toolkit: tuple[str, ...], serving: bool, package: bool
+) -> None:
+    gpus = READY.model_copy(update={"toolkit": toolkit})
+    assert ("nvidia-container-toolkit" in plan(found=seen(gpus, serving=serving)).packages) == package
 
 
 def test_what_is_held() -> None:
