@@ -6,7 +6,7 @@ from typing import Literal
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.provisioning import System, Vendor
 from devstral_fleet.errors import ConfigurationError
-from devstral_fleet.facts import AcceleratorFacts, HostFacts, Package, PciDevice, SystemFacts
+from devstral_fleet.facts import NO_NVIDIA_SMI, AcceleratorFacts, HostFacts, Package, PciDevice, SystemFacts
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.model import Value
 
@@ -85,7 +85,9 @@ def decide(intent: HostIntent, facts: HostFacts, system: System, seen: Seen, cat
 
 
 def installed(vendor: str, system: SystemFacts, gpus: AcceleratorFacts) -> bool:
-    """Tell whether a host has a driver, by whatever way it came; the kernel's own amdgpu is none."""
+    """Tell whether a host has a driver, by whatever way it came, if only one that is broken; the kernel's own is none."""
+    if vendor == "nvidia" and gpus.detail not in {"", NO_NVIDIA_SMI}:
+        return True
     return gpus.driver not in {"", "kernel"} or bool(driver_packages(vendor, system))
 
 

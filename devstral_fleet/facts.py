@@ -84,6 +84,10 @@ class GpuFacts(Value):
     processes: tuple[GpuProcess, ...]
 
 
+NO_NVIDIA_SMI = "there is no nvidia-smi"
+"""Detail of a host on which no driver of NVIDIA was ever installed, or none is any more."""
+
+
 class AcceleratorFacts(Value):
     """A host's GPUs of one vendor, and their driver."""
 

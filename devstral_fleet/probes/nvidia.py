@@ -4,7 +4,7 @@ import re
 from collections.abc import Container, Iterator
 from xml.etree import ElementTree
 
-from devstral_fleet.facts import AcceleratorFacts, GpuFacts, GpuProcess
+from devstral_fleet.facts import NO_NVIDIA_SMI, AcceleratorFacts, GpuFacts, GpuProcess
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.probes import output
 from devstral_fleet.shell import Shell
@@ -13,7 +13,7 @@ from devstral_fleet.shell import Shell
 # when it works in a folder of our home, or in our container, whose id its control group names. Docker hands GPUs over
 # by a runtime that it knows, by a device specification (CDI), or by a hook that was on its path when it started.
 SCRIPT = r"""
-home=$1 container=$2 answer_s=$3 said='there is no nvidia-smi' status=127
+home=$1 container=$2 answer_s=$3 said='@absent' status=127
 if command -v nvidia-smi >/dev/null 2>&1; then
     said=$(timeout "$answer_s" nvidia-smi -q -x 2>&1)
     status=$?
@@ -30,7 +30,7 @@ for pid in $(printf '%s\n' "$said" | sed -n 's/.*<pid>\([0-9]*\)<.*/\1/p' | sort
     [ -z "$id" ] || ! grep -q "$id" "/proc/$pid/cgroup" 2>/dev/null || printf '%s ' "$pid"
 done
 printf '\n\n%s\n' "$said"
-"""
+""".replace("@absent", NO_NVIDIA_SMI)
 ANSWER_S = 60
 OUT_OF_TIME = "124"
 """Exit status of timeout(1)."""

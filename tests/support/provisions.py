@@ -3,7 +3,7 @@
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import provision
 from devstral_fleet.drivers import Seen
-from devstral_fleet.facts import AcceleratorFacts, Package, PciDevice, SystemFacts
+from devstral_fleet.facts import NO_NVIDIA_SMI, AcceleratorFacts, Package, PciDevice, SystemFacts
 from devstral_fleet.provision import ProvisionPlan
 from tests.support.intents import gpu_host
 from tests.support.values import HOST
@@ -29,7 +29,7 @@ SYSTEM = SystemFacts(
     log=(),
 )
 """A system with nothing for a GPU."""
-BARE = AcceleratorFacts(driver="", detail="there is no nvidia-smi", cuda="", gpus=())
+BARE = AcceleratorFacts(driver="", detail=NO_NVIDIA_SMI, cuda="", gpus=())
 READY = AcceleratorFacts(driver="580.95.05", detail="", cuda="13.0", gpus=(), toolkit=("runtime", "hook"))
 BUS = (
     PciDevice(address="0000:01:00.0", vendor="nvidia", kind="0302", id="10de:2330", driver=""),

@@ -47,6 +47,8 @@ def test_an_arm_server_has_other_words() -> None:
 def test_a_driver_that_is_there_stays_by_whatever_way_it_came() -> None:
     assert own(plan(found=seen(READY))) == []
     assert own(plan(found=seen(BARE, DRIVER))) == ["nvidia-container-toolkit"]
+    broken = BARE.model_copy(update={"detail": "NVIDIA-SMI has failed because it couldn't communicate with the driver"})
+    assert own(plan(found=seen(broken))) == ["nvidia-container-toolkit"]
     kept = plan(found=seen(READY)).driver
     assert kept
     assert (kept.version, kept.repositories, drivers.pin_text(kept)) == ("", (), "")

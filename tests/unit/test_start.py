@@ -14,11 +14,14 @@ from devstral_fleet import catalog as catalogs
 from devstral_fleet import checks_start
 from devstral_fleet.errors import ConfigurationError, ProbeError, VerificationError
 from devstral_fleet.facts import AcceleratorFacts, AllReduceFacts, GpuFacts, StartFacts
+from devstral_fleet.findings import Finding
+from devstral_fleet.intent import Connection
 from devstral_fleet.lab import simulation
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.probes import gpu_start, nvidia
 from devstral_fleet.shell import CommandResult, LocalShell
 from devstral_fleet.workflows import acceptance, looking
+from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, Target
 from tests.support.hosts import host_of, quiet
 from tests.support.intents import gpu_host, planned
@@ -193,3 +196,38 @@ def test_a_driver_that_does_not_answer_is_not_started_and_neither_is_rocm_withou
         host = host_of(Target(intent, planned(intent)), console)
         gpus = AcceleratorFacts(driver=driver, detail="", cuda="", gpus=())
         assert looking.start_findings(host, gpus) == ()
+
+
+class Measured(LocalShell):
+    """This machine, with a GPU that answers as a recorded one."""
+
+    def run(self, argv: Sequence[str], **options: Any) -> CommandResult:
+        if gpu_start.RUNTIMES["nvidia"][0] in argv:
+            return CommandResult(tuple(argv), 0, SAID["h200"]["measured"], "")
+        return super().run(argv, **options)
+
+
+@pytest.mark.parametrize(("hardware", "outcome"), [("h200", "measured"), ("mi300x", "failed")])
+def test_what_was_measured_stands_in_the_report(
+    hardware: str, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, said = quiet()
+    intent = gpu_host(hardware=hardware, home=str(tmp_path), connection=Connection(kind="local"))
+    intent = intent.model_copy(update={"accelerator": catalogs.load().gpu(hardware).accelerator})
+    host = host_of(Target(intent, planned(intent)), console)
+    host.shell = Measured()
+
+    def looked(looked_at: Host) -> tuple[Finding, ...]:
+        looked_at.record.known["gpus"] = AcceleratorFacts(driver="580", detail="", cuda="", gpus=())
+        return ()
+
+    monkeypatch.setattr(looking, "gpu_findings", looked)
+    if outcome == "failed":  # ROCm is in the image, and this machine has none
+        with pytest.raises(VerificationError, match="not what they should be"):
+            acceptance.accept_host(host, "run", 0)
+    else:
+        acceptance.accept_host(host, "run", 0)
+        assert "55.0 GB/s" in said.getvalue()
+    report = host.record.report()
+    assert report.outcome == outcome
+    assert report.findings_after[0].check == "gpu-start"
