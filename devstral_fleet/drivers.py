@@ -85,10 +85,13 @@ def decide(intent: HostIntent, facts: HostFacts, system: System, seen: Seen, cat
 
 
 def installed(vendor: str, system: SystemFacts, gpus: AcceleratorFacts) -> bool:
-    """Tell whether a host has a driver, by whatever way it came, if only one that is broken; the kernel's own is none."""
-    if vendor == "nvidia" and gpus.detail not in {"", NO_NVIDIA_SMI}:
-        return True
-    return gpus.driver not in {"", "kernel"} or bool(driver_packages(vendor, system))
+    """Tell whether a host has a driver, by whatever way it came; the kernel's own amdgpu is none.
+
+    One of NVIDIA's that no package brought may be broken and is there; one whose packages came only in part is not.
+    """
+    packaged = any("nvidia" in each.name and each.state[1:2] not in {"n", "c"} for each in system.packages or ())
+    by_hand = vendor == "nvidia" and gpus.detail not in {"", NO_NVIDIA_SMI} and not packaged
+    return by_hand or gpus.driver not in {"", "kernel"} or bool(driver_packages(vendor, system))
 
 
 def driver_packages(vendor: str, system: SystemFacts) -> list[Package]:

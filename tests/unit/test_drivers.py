@@ -49,6 +49,8 @@ def test_a_driver_that_is_there_stays_by_whatever_way_it_came() -> None:
     assert own(plan(found=seen(BARE, DRIVER))) == ["nvidia-container-toolkit"]
     broken = BARE.model_copy(update={"detail": "NVIDIA-SMI has failed because it couldn't communicate with the driver"})
     assert own(plan(found=seen(broken))) == ["nvidia-container-toolkit"]
+    interrupted = seen(broken, "iU nvidia-driver-cuda 580.178.04-1")
+    assert "nvidia-open=580.178.04*" in own(plan(found=interrupted))
     kept = plan(found=seen(READY)).driver
     assert kept
     assert (kept.version, kept.repositories, drivers.pin_text(kept)) == ("", (), "")
