@@ -19,7 +19,10 @@ ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.p
 """Files whose tests share the home of the one real engine: the same process runs them."""
 ONE_LAB = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("container", "host_faults", "lab", "simulated", "build", "build_site", "build_hosts", "provision")
+    for name in (
+        *("container", "host_faults", "lab", "simulated", "build", "build_site", "build_hosts", "provision"),
+        "provision_gpu",
+    )
 )
 """Files whose tests share a lab, and the Docker engine that is started for it where none runs."""
 FIRST_DEPLOY_S = 900.0

@@ -70,7 +70,7 @@ def driver(folder: Path, version: str) -> list[Path]:
 @pytest.fixture(scope="module")
 def host(lab: HostLab) -> HostContainer:
     """A host on whose PCI bus a card is seen: sysfs cannot be written, so a folder is mounted there."""
-    here = lab.host("gpu01", image.HOST)
+    here = lab.host("nv01", image.HOST)
     card = {"class": "0x030200", "vendor": "0x10de", "device": "0x2330"}
     here.put({f"/srv/pci/0000:00:06.0/{name}": f"{value}\n".encode() for name, value in card.items()}, 0o644)
     here.root("mount", "--bind", "/srv/pci", "/sys/bus/pci/devices")
