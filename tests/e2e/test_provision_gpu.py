@@ -186,6 +186,7 @@ def test_no_upgrade_of_the_system_takes_the_driver_along_and_a_newer_one_is_not_
 ) -> None:
     wanted = catalogs.load().provisioning.driver_versions["nvidia"]
     names = ["nvidia-open", "nvidia-kernel-open-dkms"]
+    succeeded(site.invoke("provision"))
     assert set(names) <= set(host.root("apt-mark", "showhold").split())
     host.root("apt-get", "--yes", "--quiet", "dist-upgrade")
     assert version_of(host, "nvidia-kernel-open-dkms") == f"{wanted}-1"
@@ -200,6 +201,7 @@ def test_no_upgrade_of_the_system_takes_the_driver_along_and_a_newer_one_is_not_
 
 @pytest.mark.soak
 def test_a_driver_that_does_not_load_is_named(site: Site, host: HostContainer) -> None:
+    succeeded(site.invoke("provision"))
     loads = "/etc/modprobe.d/nvidia-stand-in.conf"
     own = host.root("cat", loads)
     host.put({loads: b"install nvidia /bin/false\n"}, 0o644)
