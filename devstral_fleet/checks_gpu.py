@@ -6,11 +6,11 @@ What concerns a GPU that the plan uses fails; the same on another GPU of the hos
 from collections.abc import Iterable, Mapping, Sequence
 
 from devstral_fleet.catalog import Catalog
+from devstral_fleet.drivers import KERNEL, WORDS
 from devstral_fleet.facts import AcceleratorFacts, GpuFacts, GpuProcess, PciDevice
 from devstral_fleet.findings import Finding, FindingState, finding, on_host
 from devstral_fleet.plan import DeploymentPlan
 
-WORDS = {"nvidia": "NVIDIA", "amd": "AMD"}
 INSTALL = {
     "nvidia": "sudo apt-get install linux-headers-$(uname -r) nvidia-open",
     "amd": "sudo apt-get install linux-headers-$(uname -r) amdgpu-dkms",
@@ -31,8 +31,6 @@ FILE_OF_PARTITION = "/sys/bus/pci/devices/{address}/current_compute_partition"
 TOOLKIT = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
 MISMATCH = "version mismatch"
 """NVML's words where the loaded module and the library on disk are of different releases."""
-KERNEL = "kernel"
-"""`driver` of a kernel's own amdgpu, which has no release."""
 
 
 def before(

@@ -10,7 +10,9 @@ from devstral_fleet.facts import NO_NVIDIA_SMI, AcceleratorFacts, HostFacts, Pac
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.model import Value
 
-WORDS: dict[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
+WORDS = {"nvidia": "NVIDIA", "amd": "AMD"}
+KERNEL = "kernel"
+"""`driver` of a kernel's own amdgpu, which has no release."""
 MODULES = {"nvidia": "nvidia", "amd": "amdgpu"}
 """Kernel module of each vendor's driver."""
 DRIVER = {
@@ -91,7 +93,7 @@ def installed(vendor: str, system: SystemFacts, gpus: AcceleratorFacts) -> bool:
     """
     packaged = any("nvidia" in each.name and each.state[1:2] not in {"n", "c"} for each in system.packages or ())
     by_hand = vendor == "nvidia" and gpus.detail not in {"", NO_NVIDIA_SMI} and not packaged
-    return by_hand or gpus.driver not in {"", "kernel"} or bool(driver_packages(vendor, system))
+    return by_hand or gpus.driver not in {"", KERNEL} or bool(driver_packages(vendor, system))
 
 
 def driver_packages(vendor: str, system: SystemFacts) -> list[Package]:
