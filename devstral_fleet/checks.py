@@ -129,7 +129,7 @@ def _disk_fix(missing_gib: float) -> str:
 
 def _memory(plan: DeploymentPlan, host: HostFacts, service: ServiceFacts) -> Finding:
     """What our own engine holds now will be free: it is stopped before the next one starts."""
-    ours = service.state in ("running", "starting")
+    ours = service.begun
     has, word = (host.memory_gib, "in all") if ours else (host.memory_available_gib, "available")
     if has >= plan.memory_needed_gib:
         return finding("memory", "ok", f"{has:g} GiB memory {word}, {plan.memory_needed_gib:g} needed")
@@ -140,7 +140,7 @@ def _memory(plan: DeploymentPlan, host: HostFacts, service: ServiceFacts) -> Fin
 def _port(plan: DeploymentPlan, port: PortFacts, service: ServiceFacts, published: Collection[int]) -> Finding:
     if not port.listening:
         return finding("port", "ok", f"port {plan.port} is free")
-    unseen = port.pid == 0 and service.state in ("running", "starting")  # another user's process shows no pid
+    unseen = port.pid == 0 and service.begun  # another user's process shows no pid
     if unseen or port.pid == service.pid != 0 or plan.port in published:
         return finding("port", "ok", f"port {plan.port} is our engine's")
     who = f"{port.command} (pid {port.pid})" if port.pid else "a program of another user"

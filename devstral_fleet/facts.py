@@ -202,6 +202,11 @@ class ServiceFacts(Value):
     detail: str
     """The manager's own words, for evidence."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether an engine runs, or is about to."""
+        return self.state in {"running", "starting"}
+
 
 class ReleaseFacts(Value):
     """One release directory on the host."""

@@ -35,7 +35,7 @@ def decide(plan: DeploymentPlan, facts: ReleasesFacts, service: ServiceFacts, no
 
     It holds after a killed controller too: nothing but the links, the release files and the service is looked at.
     """
-    runs = service.state in ("running", "starting")
+    runs = service.begun
     release_id = _existing(plan.digest, facts)
     new = not release_id
     release_id = release_id or f"{now_utc:%Y%m%dT%H%M%SZ}-{plan.digest}"

@@ -42,10 +42,10 @@ def accept_host(host: Host, run_id: str, lock_wait_s: int) -> None:
     looking.require_real(host)
     plan = host.plan
     with host.locked(run_id, "acceptance", lock_wait_s):
-        host.record.require("findings_before", looking.gpu_findings(host), "the GPUs cannot be measured")
+        image = host.engine_image(host.docker())
+        host.record.require("findings_before", looking.gpu_findings(host, image), "the GPUs cannot be measured")
         _require_idle(host)
         with host.record.phase("acceptance"):
-            image = host.engine_image()
             seen = gpu_start.read(host.shell, plan, image, host.target.intent.python, measured=True)
             together = gpu_start.all_reduce(host.shell, plan, image) if image and len(plan.gpus) > 1 else None
     found = tuple(checks_start.acceptance(plan, catalogs.load().gpu(plan.hardware), seen, together))
@@ -56,7 +56,7 @@ def accept_host(host: Host, run_id: str, lock_wait_s: int) -> None:
 
 
 def _require_idle(host: Host) -> None:
-    if host.service().state in {"running", "starting"}:
+    if host.service().begun:
         raise VerificationError(
             f"{host.name}: a model is loaded there, and would be measured along",
             fix=f".venv/bin/invoke stop --host {host.name}",

@@ -118,9 +118,9 @@ class Host:
         registry = image_pins.registry_of(image.reference) if image.pulled else ""
         return docker_probe.read(self.shell, self.layout, image.reference, registry)
 
-    def engine_image(self) -> str:
+    def engine_image(self, docker: DockerFacts) -> str:
         """Name of the engine's image where the host has it; '' where not, and where the engine needs none."""
-        return self.plan.image.reference if self.plan.image and self.docker().image_id else ""
+        return self.plan.image.reference if self.plan.image and docker.image_id else ""
 
     def python(self, *options: str) -> tuple[str, ...]:
         """Words that start the interpreter of the engine: its environment's, or its container's.

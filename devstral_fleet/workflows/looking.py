@@ -79,11 +79,15 @@ def findings(host: Host) -> tuple[Finding, ...]:
     found += checks_docker.before(
         host.plan, docker, by_systemd=manager == "systemd", system=provision.system_of(facts, catalogs.load())
     )
-    return (*found, *gpu_findings(host))
+    return (*found, *gpu_findings(host, host.engine_image(docker)))
 
 
-def gpu_findings(host: Host) -> tuple[Finding, ...]:
-    """What the GPUs and their driver are not; a probe that cannot run is a finding, and no pass. Nothing on a CPU."""
+def gpu_findings(host: Host, image: str) -> tuple[Finding, ...]:
+    """What the GPUs and their driver are not; a probe that cannot run is a finding, and no pass. Nothing on a CPU.
+
+    Args:
+        image: of the engine, '' where the host does not have it.
+    """
     probe = GPU_PROBES.get(host.plan.accelerator)
     if probe is None:
         return ()
@@ -96,12 +100,11 @@ def gpu_findings(host: Host) -> tuple[Finding, ...]:
     catalog = catalogs.load()
     provisioned = provision.possible(host.target.intent, seen_facts(host), catalog)
     found = checks_gpu.before(host.plan, bus, seen, catalog=catalog, promised=promised, provisioned=provisioned)
-    return (*found, *start_findings(host, seen), *system_findings(host, seen))
+    return (*found, *start_findings(host, seen, image), *system_findings(host, seen))
 
 
-def start_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
+def start_findings(host: Host, seen: AcceleratorFacts, image: str) -> tuple[Finding, ...]:
     """Whether a program can start on the GPUs. A simulated host has none, and an AMD host's runtime is in the image."""
-    image = host.engine_image()
     nobody = not image and host.plan.accelerator == "amd"
     if not seen.driver or nobody or seen_facts(host).simulated:
         return ()

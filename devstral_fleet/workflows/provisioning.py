@@ -73,7 +73,7 @@ def _seen(host: Host) -> Seen | None:
     probe = looking.GPU_PROBES.get(host.target.intent.accelerator)
     if probe is None:
         return None
-    serving = host.service().state in {"running", "starting"}
+    serving = host.service().begun
     system, bus = system_probe.read(host.shell), pci_probe.read(host.shell)
     return Seen(system=system, bus=bus, gpus=probe(host.shell, host.layout), serving=serving)
 

@@ -31,7 +31,7 @@ def where_needed(converging: Converging, held: Hold, *, yes: bool = False) -> bo
     if host.target.intent.connection.kind == "local":
         host.record.console.host(host.name, f"waits for a reboot, for {reason}: it is this machine, so that is yours")
         return False
-    if not yes and host.service().state in {"running", "starting"}:
+    if not yes and host.service().begun:
         verb = f".venv/bin/invoke provision --host {host.name} --yes"
         host.record.console.host(host.name, f"waits for a reboot, for {reason}; an engine runs there: {verb}")
         return False

@@ -244,11 +244,11 @@ def test_looking_at_a_gpu_host_turns_a_probe_that_fails_into_a_finding_and_asks_
     intent = gpu_host(accelerator="amd", hardware="mi300x")
     host = host_of(Target(intent, planned(intent)), console)
     host.shell = Mute()
-    (finding,) = looking.gpu_findings(host)
+    (finding,) = looking.gpu_findings(host, "")
     assert (finding.check, finding.state, finding.evidence) == ("gpu-probe", "fail", ("sh: cannot be run",))
     cpu = host_of(target(), console)
     cpu.shell = Mute()
-    assert looking.gpu_findings(cpu) == ()
+    assert looking.gpu_findings(cpu, "") == ()
 
 
 @given(st.text())

@@ -195,7 +195,7 @@ def test_a_driver_that_does_not_answer_is_not_started_and_neither_is_rocm_withou
         intent = gpu_host(accelerator=vendor, hardware=hardware, home=str(tmp_path))
         host = host_of(Target(intent, planned(intent)), console)
         gpus = AcceleratorFacts(driver=driver, detail="", cuda="", gpus=())
-        assert looking.start_findings(host, gpus) == ()
+        assert looking.start_findings(host, gpus, "") == ()
 
 
 class Measured(LocalShell):
@@ -217,7 +217,7 @@ def test_what_was_measured_stands_in_the_report(
     host = host_of(Target(intent, planned(intent)), console)
     host.shell = Measured()
 
-    def looked(looked_at: Host) -> tuple[Finding, ...]:
+    def looked(looked_at: Host, _image: str) -> tuple[Finding, ...]:
         looked_at.record.known["gpus"] = AcceleratorFacts(driver="580", detail="", cuda="", gpus=())
         return ()
 
