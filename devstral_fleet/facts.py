@@ -126,6 +126,20 @@ class AllReduceFacts(Value):
     error: str
 
 
+class DiagnosticsFacts(Value):
+    """What a vendor's own diagnostics found on all GPUs of a host."""
+
+    tool: Literal["DCGM", "RVS"]
+    there: bool
+    """Whether the host has it."""
+    detail: str = ""
+    """Why it did not run, in its own words; '' where it ran."""
+    passed: tuple[str, ...] = ()
+    """Its tests that passed."""
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 class DriverBuild(Value):
     """What DKMS says of a module for one kernel."""
 

@@ -89,6 +89,8 @@ class Gpu(Value):
     """Least speed (10^9 bytes a second) of pinned host memory to it and back; 0 where nobody has said one."""
     all_reduce_gb_s: dict[int, float] = Field(default_factory=dict)
     """Least bus bandwidth of an all-reduce, by the number of GPUs."""
+    all_to_all_gb_s: float = Field(default=0, ge=0)
+    """Least average of every GPU's copies to every other, AMD; 0 where nobody has said one."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from devstral_fleet.errors import ExitCode
 
 
-@verb(acceptance="measure the GPUs too, while no model is loaded: quick (seconds)")
+@verb(acceptance="measure idle GPUs too: quick (seconds), full (15 minutes), burn-in (hours)")
 def doctor(
     console: "Console",
     host: str = "",

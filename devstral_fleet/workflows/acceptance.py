@@ -1,10 +1,11 @@
 """doctor --acceptance: are a host's GPUs as fast as their kind, before anything is served from them?"""
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import checks_start, project
+from devstral_fleet import checks_diagnostics, checks_start, project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode, VerificationError
-from devstral_fleet.probes import gpu_start
+from devstral_fleet.findings import Finding
+from devstral_fleet.probes import diagnostics, gpu_start
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows import looking
 from devstral_fleet.workflows.host import Host
@@ -12,8 +13,9 @@ from devstral_fleet.workflows.planning import Ask, targets
 from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
 
-LEVELS = ("quick",)
-"""`quick`: seconds; host memory to each GPU and back, and an all-reduce over all of them."""
+LEVELS: dict[str, diagnostics.Level | None] = {"quick": None, "full": "full", "burn-in": "burn-in"}
+"""`quick`: seconds; host memory to each GPU and back, and an all-reduce over all of them. The others go on with the
+vendor's diagnostics: `full` a quarter of an hour, `burn-in` hours."""
 
 
 def accept(console: Console, ask: Ask, level: str, *, lock_wait_s: int) -> ExitCode:
@@ -29,11 +31,11 @@ def accept(console: Console, ask: Ask, level: str, *, lock_wait_s: int) -> ExitC
     if bare:
         raise ConfigurationError(f"{', '.join(bare)}: there is no GPU to measure", fix="leave these hosts out")
     with Run(console, RunDirectory.create(project.runs(), "acceptance"), "acceptance", ask) as run:
-        everywhere(run, found, lambda host: accept_host(host, run.directory.id, lock_wait_s))
+        everywhere(run, found, lambda host: accept_host(host, run.directory.id, lock_wait_s, LEVELS[level]))
     return run.exit_code
 
 
-def accept_host(host: Host, run_id: str, lock_wait_s: int) -> None:
+def accept_host(host: Host, run_id: str, lock_wait_s: int, level: diagnostics.Level | None = None) -> None:
     """Measure one host under its lock, while no model is loaded there.
 
     Raises:
@@ -48,11 +50,27 @@ def accept_host(host: Host, run_id: str, lock_wait_s: int) -> None:
         with host.record.phase("acceptance"):
             seen = gpu_start.read(host.shell, plan, image, host.target.intent.python, measured=True)
             together = gpu_start.all_reduce(host.shell, plan, image) if image and len(plan.gpus) > 1 else None
-    found = tuple(checks_start.acceptance(plan, catalogs.load().gpu(plan.hardware), seen, together))
+        found = tuple(checks_start.acceptance(plan, catalogs.load().gpu(plan.hardware), seen, together))
+        if level:
+            with host.record.phase("diagnostics"):
+                found += _diagnosed(host, level)
+            # What the load has left behind: memory errors, a clock that heat holds down, an Xid in the log.
+            found += looking.gpu_findings(host, image)
     for finding in found:
         host.record.console.host(host.name, finding.summary)
     host.record.require("findings_after", found, "the GPUs are not what they should be")
     host.record.outcome = "measured"
+
+
+def _diagnosed(host: Host, level: diagnostics.Level) -> tuple[Finding, ...]:
+    plan = host.plan
+    tool, limit_s = diagnostics.TOOLS[plan.accelerator], diagnostics.LIMIT_S[level]
+    host.record.console.host(host.name, f"{tool} tests all GPUs, at most {limit_s / 3600:g} h")
+    found = checks_diagnostics.diagnostics(plan, diagnostics.read(host.shell, plan.accelerator, level))
+    if plan.accelerator != "amd" or len(plan.gpus) == 1:
+        return (found,)
+    gpu, average = catalogs.load().gpu(plan.hardware), diagnostics.all_to_all(host.shell)
+    return (found, checks_diagnostics.all_to_all(plan, gpu, average))
 
 
 def _require_idle(host: Host) -> None:
