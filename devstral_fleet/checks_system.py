@@ -4,7 +4,7 @@ Whether a driver answers is `checks_gpu`'s. Here stands why one does not, and wh
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from devstral_fleet.catalog.schema import HostRules
 from devstral_fleet.drivers import FABRIC_MANAGER, MODULES, driver_packages, upstream
@@ -30,9 +30,19 @@ REBUILD = "sudo apt-get install linux-headers-$(uname -r) && sudo dkms autoinsta
 
 
 def before(
-    plan: DeploymentPlan, system: SystemFacts, seen: AcceleratorFacts, *, rules: HostRules, provisioned: bool
+    plan: DeploymentPlan,
+    system: SystemFacts,
+    seen: AcceleratorFacts,
+    *,
+    rules: HostRules,
+    wanted: Sequence[str],
+    provisioned: bool,
 ) -> tuple[Finding, ...]:
-    """Judge the system under a GPU host's driver. `provisioned`: `provision` may change it (`provision.possible`)."""
+    """Judge the system under a GPU host's driver.
+
+    Args:
+        wanted: words that its kernel is started with. provisioned: `provision` may change it (`provision.possible`).
+    """
     nvidia = plan.accelerator == "nvidia"
     return (
         *((_nouveau(system),) if nvidia else ()),
@@ -44,7 +54,7 @@ def before(
         _log(plan, system, rules),
         _reboot(system),
         _boot_space(system, rules),
-        _boot_parameters(plan, system, rules),
+        _boot_parameters(plan, system, wanted, provisioned=provisioned),
         _numa_balancing(plan, system, provisioned=provisioned),
         _swap(system, rules),
     )
@@ -234,12 +244,13 @@ def _boot_space(system: SystemFacts, rules: HostRules) -> Finding:
     return finding("boot-space", "warn", f"{free}, another kernel needs {rules.boot_free_mib}", fix)
 
 
-def _boot_parameters(plan: DeploymentPlan, system: SystemFacts, rules: HostRules) -> Finding:
-    missing = [word for word in rules.boot_parameters.get(plan.accelerator, ()) if word not in system.boot_parameters]
+def _boot_parameters(plan: DeploymentPlan, system: SystemFacts, wanted: Sequence[str], *, provisioned: bool) -> Finding:
+    missing = [word for word in wanted if word not in system.boot_parameters]
     if not missing:
         return finding("boot-parameters", "ok", "the kernel was started with what the GPUs need")
     words = " ".join(missing)
-    fix = on_host(f"add {words} to GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub, sudo reboot")
+    by_hand = on_host(f"add {words} to GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub, sudo reboot")
+    fix = f".venv/bin/invoke provision --host {plan.host}" if provisioned else by_hand
     said = " ".join(system.boot_parameters)
     return finding("boot-parameters", "warn", f"the kernel was started without {words}", fix, said)
 

@@ -27,7 +27,11 @@ ANSWERS: dict[Vendor, tuple[str, ...]] = {"nvidia": ("nvidia-smi", "--list-gpus"
 """A command that succeeds where the driver answers."""
 PERSISTENCE = "nvidia-persistenced"
 FABRIC_SERVICE = "nvidia-fabricmanager"
-TOOLKIT = "nvidia-container-toolkit"
+TOOLKITS: dict[Vendor, str] = {"nvidia": "nvidia-container-toolkit", "amd": "amd-container-toolkit"}
+"""Package, and repository, of what lets Docker hand out a vendor's GPUs."""
+DIAGNOSTICS: dict[Vendor, str] = {"nvidia": "nvidia-driver", "amd": "amd-rocm"}
+"""Repository of the vendor's diagnostics."""
+DIAGNOSTICS_SERVICE = "nvidia-dcgm"
 
 
 class DriverPlan(Value):
@@ -43,8 +47,10 @@ class DriverPlan(Value):
     """Units that run now and after each boot, those that a package has brought."""
     blocked: bool
     """Whether another module has the cards until the next boot, so that the driver cannot be loaded before."""
-    runtime: bool
-    """Whether Docker must know NVIDIA's runtime, for which it is restarted."""
+    runtime: Literal["nvidia", "amd", ""]
+    """The vendor's runtime that Docker must know, for which it is restarted; '' for none."""
+    boot_parameters: tuple[str, ...]
+    """All words of the kernel's command line that the next boot must have; () where the running kernel has them."""
 
 
 class Seen(Value):
@@ -71,18 +77,24 @@ def decide(intent: HostIntent, facts: HostFacts, system: System, seen: Seen, cat
     version = "" if there or own else catalog.provisioning.driver_versions[vendor]
     packages = () if there else _driver_packages(facts, system, vendor, own, version, catalog)
     fabric = _fabric_manager(vendor, seen, version, catalog)
-    left = seen.serving and bool(seen.gpus.toolkit)  # an engine runs, by whatever way it has its GPUs
-    runtime = vendor == "nvidia" and intent.runtime == "container" and not left
-    toolkit = (TOOLKIT,) if runtime and not {"runtime", "hook"} & set(seen.gpus.toolkit) else ()
-    names = (f"{vendor}-driver",) if (packages and not own) or fabric else ()
+    runtime, toolkit = _runtime(intent, seen, vendor)
+    diagnostics = catalog.provisioning.diagnostics[vendor] if intent.diagnostics else ()
+    names = (
+        *((f"{vendor}-driver",) if (packages and not own) or fabric else ()),
+        *(system.beside if packages and not own else ()),
+        *toolkit,
+        *((DIAGNOSTICS[vendor],) if diagnostics else ()),
+    )
+    parameters = catalog.provisioning.boot_parameters.get(vendor, ())
     return DriverPlan(
         vendor=vendor,
         version=version,
-        packages=(*packages, *fabric, *toolkit),
-        repositories=(*names, *toolkit),
-        services=_services(vendor, seen.system),
+        packages=(*packages, *fabric, *toolkit, *diagnostics),
+        repositories=tuple(dict.fromkeys(names)),
+        services=_services(intent, vendor, seen.system),
         blocked="nouveau" in seen.system.modules,
         runtime=runtime,
+        boot_parameters=() if set(parameters) <= set(seen.system.boot_parameters) else parameters,
     )
 
 
@@ -126,6 +138,18 @@ def _built(module: str, system: SystemFacts) -> bool:
     return any(each.state.startswith("installed") for each in builds)
 
 
+def _runtime(intent: HostIntent, seen: Seen, vendor: Vendor) -> tuple[Literal["nvidia", "amd", ""], tuple[str, ...]]:
+    """Return the runtime that Docker must learn, and the toolkit's package where it is missing."""
+    if intent.runtime != "container":
+        return "", ()
+    if vendor == "amd":
+        wanted = intent.amd_container_toolkit and not seen.serving
+        return ("amd", (TOOLKITS[vendor],)) if wanted else ("", ())
+    if seen.serving and seen.gpus.toolkit:  # by whatever way the engine has its GPUs
+        return "", ()
+    return "nvidia", () if {"runtime", "hook"} & set(seen.gpus.toolkit) else (TOOLKITS[vendor],)
+
+
 def _distributions(intent: HostIntent, system: System, vendor: Vendor) -> tuple[str, ...]:
     return system.nvidia if vendor == "nvidia" and intent.packages == "distribution" else ()
 
@@ -147,6 +171,12 @@ def _possible(intent: HostIntent, system: System, seen: Seen, vendor: Vendor, *,
     if intent.packages == "distribution" and not own:
         raise ConfigurationError(
             f"{intent.name}: {system.name} has no {word} driver of its own that is new enough",
+            fix="leave fleet_packages out: Docker is the distribution's then, and the driver its vendor's",
+            host=intent.name,
+        )
+    if own and seen.system.switches:
+        raise ConfigurationError(
+            f"{intent.name}: with NVSwitches, Fabric Manager must be the driver's version, and comes from {word} alone",
             fix="leave fleet_packages out: Docker is the distribution's then, and the driver its vendor's",
             host=intent.name,
         )
@@ -175,20 +205,23 @@ def _fabric_manager(vendor: Vendor, seen: Seen, version: str, catalog: Catalog) 
         return ()
     there = driver_packages(vendor, seen.system)
     exact = version or seen.gpus.driver or (upstream(there[0]) if there else "")
-    return tuple(f"{name}={exact}*" for name in catalog.provisioning.fabric_manager)
+    managed = catalog.provisioning.nvlink_management if seen.system.nvlink_management else ()
+    return (*(f"{name}={exact}*" for name in catalog.provisioning.fabric_manager), *managed)
 
 
-def _services(vendor: Vendor, state: SystemFacts) -> tuple[str, ...]:
+def _services(intent: HostIntent, vendor: Vendor, state: SystemFacts) -> tuple[str, ...]:
     if vendor != "nvidia":
         return ()
-    return (PERSISTENCE, *((FABRIC_SERVICE,) if state.switches else ()))
+    fabric = (FABRIC_SERVICE,) if state.switches else ()
+    return (PERSISTENCE, *fabric, *((DIAGNOSTICS_SERVICE,) if intent.diagnostics else ()))
 
 
 def said(plan: DriverPlan) -> str:
     """Return a few words on what a host's GPUs get."""
     word = WORDS[plan.vendor]
     driver = f"{word} driver {plan.version}" if plan.version else f"the {word} driver of the system"
-    return driver + (", Docker restarted for NVIDIA's runtime where it does not know it" if plan.runtime else "")
+    learnt = f", Docker restarted for {word}'s runtime where it does not know it" if plan.runtime else ""
+    return driver + learnt + (f", the next boot with {' '.join(plan.boot_parameters)}" if plan.boot_parameters else "")
 
 
 def pin_text(plan: DriverPlan) -> str:

@@ -190,6 +190,8 @@ class SystemFacts(Value):
     """Packages that asked for a reboot."""
     switches: int
     """NVSwitches of the host."""
+    nvlink_management: bool
+    """Whether those are managed over InfiniBand (HGX B200 and later)."""
     fabric_manager: str
     """systemd's word for the service: 'active', 'inactive', 'failed'; '' without systemd."""
     log: tuple[str, ...] | None

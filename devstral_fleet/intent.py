@@ -73,6 +73,10 @@ class HostIntent(Value):
     """Addresses of a site's mirrors of vendors' package repositories, by name in the catalog."""
     repository_keys: dict[str, str] = Field(default_factory=dict)
     """Paths on the controller of the keys (OpenPGP) that a site has checked itself, by the repository's name."""
+    diagnostics: bool = False
+    """Whether provision brings the vendor's diagnostics, which `doctor --acceptance full` runs."""
+    amd_container_toolkit: bool = False
+    """Whether provision brings AMD's container toolkit; our engine needs none."""
     reboot_deadline_s: int = Field(default=900, ge=30)
     """Seconds that a host may take to come back from a reboot; one with eight GPUs tests its memory for minutes."""
     provision: bool = True

@@ -94,5 +94,6 @@ def _words(facts: HostFacts, system: System, name: str, catalog: Catalog) -> dic
         "machine": NVIDIA_MACHINES.get(facts.architecture, facts.architecture),
         "arch": DEBIAN_MACHINES.get(facts.architecture, facts.architecture),
         "driver": driver,
+        "rocm": catalog.provisioning.rocm,
         "branch": driver.partition(".")[0],
     }

@@ -5,6 +5,14 @@ from devstral_fleet.provision import SYSCTL, ProvisionPlan, sysctl_text
 from devstral_fleet.rolevars import RoleVariables
 
 PIN = "/etc/apt/preferences.d/devstral-fleet-driver"
+GRUB = "/etc/default/grub.d/80-devstral-fleet.cfg"
+CONFIGURE = {
+    "nvidia": ["nvidia-ctk", "runtime", "configure", "--runtime=docker"],
+    "amd": ["amd-ctk", "runtime", "configure"],
+}
+"""Words that name a vendor's runtime to Docker."""
+CDI_UNITS = {"nvidia": "nvidia-cdi-refresh.path"}
+"""Unit that writes the CDI specification anew where the driver changes; the package brings it."""
 NOUVEAU = "/etc/modprobe.d/devstral-fleet-nouveau.conf"
 
 
@@ -33,7 +41,12 @@ def provision(plan: ProvisionPlan, *, python: str, lock_wait_s: int) -> RoleVari
         "host_settings": {"path": SYSCTL, "text": sysctl_text(plan)},
         "docker_engine": {"wanted": plan.docker},
         "gpu_driver": _gpu_driver(plan, driver),
-        "nvidia_container_toolkit": {"wanted": bool(driver and driver.runtime)},
+        "container_toolkit": _container_toolkit(driver),
+        "boot_parameters": {
+            "family": plan.family,
+            "words": list(driver.boot_parameters) if driver else [],
+            "path": GRUB,
+        },
     }
 
 
@@ -48,6 +61,11 @@ def _held(driver: DriverPlan | None) -> str:
         return ""
     patterns = (DRIVER[driver.vendor], *((FABRIC_MANAGER,) if driver.vendor == "nvidia" else ()))
     return "|".join(f"(?:{pattern.pattern})" for pattern in patterns)
+
+
+def _container_toolkit(driver: DriverPlan | None) -> dict[str, object]:
+    runtime = driver.runtime if driver else ""
+    return {"runtime": runtime, "configure": CONFIGURE.get(runtime, []), "cdi_unit": CDI_UNITS.get(runtime, "")}
 
 
 def _gpu_driver(plan: ProvisionPlan, driver: DriverPlan | None) -> dict[str, object]:

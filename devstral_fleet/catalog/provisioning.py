@@ -28,6 +28,8 @@ class System(Value):
     """Packages of the running kernel's headers; `{kernel}` is its name."""
     folders: dict[Vendor, str]
     """What the GPU vendors' repositories call it, '' where one has nothing for it."""
+    beside: tuple[str, ...] = ()
+    """Repositories, by name, that a GPU vendor's driver needs beside the vendor's own."""
     modular: bool = False
     """Whether NVIDIA's driver is a module of dnf there, of which a stream is chosen."""
 
@@ -43,6 +45,7 @@ class Repository(Value):
     fingerprint: str = Field(default="", pattern=r"^([0-9A-F]{40})?$")
     """The key's, '' where no document confirms it: a site must bring the key itself then."""
     packages: tuple[str, ...]
+    """Those that one asks for, () where others' dependencies come from here."""
     stream: str = ""
     """The module's stream that is enabled on a system where the driver is a module of dnf."""
 
@@ -52,8 +55,16 @@ class Provisioning(Value):
 
     systems: dict[str, System]
     packages: dict[Family, tuple[str, ...]]
+    boot_parameters: dict[str, tuple[str, ...]]
+    """Words that a GPU host's kernel is started with, by accelerator."""
     gpu_sysctl: dict[str, int]
     repositories: dict[str, dict[Family, Repository]]
     """Vendors' repositories by name, which is also the site's word for a mirror or a key."""
     driver_versions: dict[Vendor, str]
+    rocm: str
+    """ROCm of AMD's driver."""
     fabric_manager: tuple[str, ...]
+    nvlink_management: tuple[str, ...]
+    """Beside Fabric Manager where NVSwitches are managed over InfiniBand."""
+    diagnostics: dict[Vendor, tuple[str, ...]]
+    """Packages of the vendor's diagnostics."""

@@ -150,8 +150,6 @@ class HostRules(Value):
     """Free space under /boot that another kernel needs."""
     swap_used_mib: int = Field(gt=0)
     """Swap that may be in use without a warning."""
-    boot_parameters: dict[str, tuple[str, ...]]
-    """Words of the kernel's command line that a GPU host should have, by accelerator."""
     xids: dict[int, Literal["reset", "reboot", "power"]]
     """NVIDIA's numbers of errors that a GPU does not recover from by itself, and what ends them."""
 

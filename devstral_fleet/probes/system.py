@@ -146,6 +146,7 @@ def _facts(parts: Parts, unread: frozenset[str]) -> SystemFacts:
         boot_free_mib=int(parts["boot"][1].split()[3]) // 1024,
         reboot_for=parts["reboot_for"],
         switches=len(parts["switches"]),
+        nvlink_management=any("/infiniband/" in line for line in parts["switches"]),
         fabric_manager=" ".join(parts["fabric_manager"]),
         log=None if "log" in unread else parts["log"],
     )

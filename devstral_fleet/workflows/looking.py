@@ -123,7 +123,9 @@ def system_findings(host: Host, seen: AcceleratorFacts) -> tuple[Finding, ...]:
         return (unread("system-probe", error),)
     catalog = catalogs.load()
     provisioned = provision.possible(host.target.intent, seen_facts(host), catalog)
-    return checks_system.before(host.plan, system, seen, rules=catalog.runtimes.hosts, provisioned=provisioned)
+    wanted = catalog.provisioning.boot_parameters.get(host.plan.accelerator, ())
+    rules = catalog.runtimes.hosts
+    return checks_system.before(host.plan, system, seen, rules=rules, wanted=wanted, provisioned=provisioned)
 
 
 def drift(host: Host) -> tuple[Finding, ...]:

@@ -105,7 +105,7 @@ def prove(host: Host, wanted: ProvisionPlan) -> None:
     fix = f".venv/bin/invoke doctor --host {host.name} says why"
     if not seen.gpus.driver:
         raise _silent(host, f"no {drivers.WORDS[wanted.driver.vendor]} driver answers", fix, seen.gpus.detail)
-    if wanted.driver.runtime and "runtime" not in seen.gpus.toolkit:
+    if wanted.driver.runtime == "nvidia" and "runtime" not in seen.gpus.toolkit:
         raise _silent(host, "Docker does not know NVIDIA's runtime", fix, "")
 
 

@@ -26,7 +26,8 @@ OF_ANOTHER_PLAYBOOK = (
     "docker_engine",
     "reboot",
     "gpu_driver",
-    "nvidia_container_toolkit",
+    "boot_parameters",
+    "container_toolkit",
 )
 """Roles that validate their own variables: their playbooks have no others."""
 Options = Mapping[str, Mapping[str, Any]]

@@ -44,11 +44,16 @@ known.setdefault("runtimes", {})["nvidia"] = {"path": "nvidia-container-runtime"
 file.write_text(json.dumps(known))
 END
 """
-PERSISTENCED = """[Service]
+SERVICE = """[Service]
 ExecStart=/bin/sleep infinity
 [Install]
 WantedBy=multi-user.target
 """
+UNITS = "/usr/lib/systemd/system"
+CDI = {
+    f"{UNITS}/nvidia-cdi-refresh.path": "[Path]\nPathChanged=/lib/modules\n[Install]\nWantedBy=multi-user.target\n",
+    f"{UNITS}/nvidia-cdi-refresh.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+}
 
 
 def driver(folder: Path, version: str) -> list[Path]:
@@ -58,7 +63,7 @@ def driver(folder: Path, version: str) -> list[Path]:
     others = ("nvidia-kernel-open-dkms", "nvidia-driver-cuda")
     loads = {"/etc/modprobe.d/nvidia-stand-in.conf": "install nvidia /usr/bin/touch /run/nvidia-loaded\n"}
     programs = {"/usr/bin/nvidia-smi": SMI, "/usr/share/nvidia-stand-in.xml": log}
-    unit = {"/usr/lib/systemd/system/nvidia-persistenced.service": PERSISTENCED}
+    unit = {f"{UNITS}/nvidia-persistenced.service": SERVICE}
     return [
         stand_in(folder, "nvidia-open", full, ", ".join(f"{name} (>= {full})" for name in others)),
         stand_in(folder, "nvidia-kernel-open-dkms", full, "kmod", files=loads),
@@ -84,10 +89,12 @@ def repository(host: HostContainer, tmp_path_factory: pytest.TempPathFactory) ->
     with repository_of(host, "bookworm", ("kmod", "pciutils", "python3-venv", "logrotate"), folder) as here:
         version = catalogs.load().provisioning.driver_versions["nvidia"]
         packages = [*driver(folder / "wanted", version), *driver(folder / "newer", NEWER)]
+        dcgm = {f"{UNITS}/nvidia-dcgm.service": SERVICE}
+        packages.append(stand_in(folder / "wanted", "datacenter-gpu-manager-4-cuda13", "1:4.5.2-1", files=dcgm))
         publish_flat(here.root / "nvidia", _named_by_version(packages, folder / "named"), here.signer)
         tools = {"/usr/bin/nvidia-ctk": CTK, "/usr/bin/nvidia-container-runtime": '#!/bin/sh\nexec runc "$@"\n'}
         tools["/usr/bin/nvidia-container-runtime-hook"] = "#!/bin/sh\n"
-        toolkit = stand_in(folder, "nvidia-container-toolkit", "1.18.0-1", files=tools)
+        toolkit = stand_in(folder, "nvidia-container-toolkit", "1.18.0-1", files=tools | CDI)
         publish_flat(here.root / "toolkit", [toolkit], here.signer)
         headers = stand_in(folder, f"linux-headers-{platform.release()}", "1.0")
         here.packages.append(headers)
@@ -108,7 +115,14 @@ def site(tmp_path: Path, host: HostContainer, repository: Repository) -> Site:
     key.write_bytes(repository.signer.public)
     names = {"nvidia-driver": "nvidia", "nvidia-container-toolkit": "toolkit"}
     here = Site(tmp_path / "site", HOME, PORT, host=host.name, connection=host.connection())
-    here.set(runtime="container", accelerator="nvidia", hardware="h100", gpu_count=1, model="devstral-small-2")
+    here.set(
+        diagnostics=True,
+        runtime="container",
+        accelerator="nvidia",
+        hardware="h100",
+        gpu_count=1,
+        model="devstral-small-2",
+    )
     here.set(repositories={name: f"{repository.url}/{path}" for name, path in names.items()})
     return here.set(repository_keys=dict.fromkeys(names, str(key)))
 
@@ -156,8 +170,9 @@ def test_a_host_gets_driver_services_and_runtime_and_a_second_run_changes_nothin
     succeeded(site.invoke("provision"))
 
     assert [version_of(host, name) for name in ("nvidia-open", "nvidia-driver-cuda")] == [f"{wanted}-1"] * 2
-    assert host.root("systemctl", "is-active", "nvidia-persistenced") == "active"
-    assert host.root("systemctl", "is-enabled", "nvidia-persistenced") == "enabled"
+    for unit in ("nvidia-persistenced", "nvidia-dcgm", "nvidia-cdi-refresh.path"):
+        assert host.root("systemctl", "is-active", unit) == "active"
+        assert host.root("systemctl", "is-enabled", unit) == "enabled"
     assert "nvidia" in host.root("docker", "info", "--format", "{{.Runtimes}}")
     assert "blacklist nouveau" in host.root("cat", "/etc/modprobe.d/devstral-fleet-nouveau.conf")
     started = host.root("systemctl", "show", "docker", "--property=ActiveEnterTimestamp")

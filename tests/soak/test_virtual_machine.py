@@ -5,10 +5,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from devstral_fleet import rolevars, rolevars_provision
 from devstral_fleet.lab import image
 from devstral_fleet.layout import HostLayout
+from devstral_fleet.playbook import PlaybookCommand, run
 from tests.support.fleet import Site, succeeded, until
 from tests.support.package_site import KEYRING, Signer, installed, publish, served, stand_in
+from tests.support.provisions import KEYS, provision_plan, seen
 from tests.support.virtual_machine import MIRROR, VirtualMachine, virtual_machine
 
 HOME = Path("/opt/devstral-fleet")
@@ -87,6 +90,42 @@ def test_a_second_run_changes_nothing_and_does_not_reboot(site: Site, machine: V
     assert site.report()["hosts"][0]["outcome"] == "unchanged"
     assert machine.boot_id() == before
     assert succeeded(site.invoke("lock.status", "--json")).document == {machine.name: None}
+
+
+@pytest.mark.soak
+def test_a_machine_that_was_provisioned_may_serve(site: Site) -> None:
+    looked = succeeded(site.invoke("doctor", "--json"))
+
+    (found,) = looked.document.values()
+    assert [each for each in found if each["state"] == "fail"] == []
+    assert {"python", "disk", "memory", "port"} <= {each["check"] for each in found if each["state"] == "ok"}
+
+
+@pytest.mark.soak
+def test_grub_gives_the_next_boot_what_an_amd_hosts_kernel_is_started_with(
+    site: Site, machine: VirtualMachine, tmp_path: Path
+) -> None:
+    """The machine has no such card, so the role is played alone; its GRUB is real, and starts nothing here."""
+    keys = {"accelerator": "amd", "hardware": "mi300x", "packages": "auto", "repository_keys": KEYS}
+    plan = provision_plan(has_docker=True, found=seen(), **keys)
+    variables = {machine.name: rolevars_provision.provision(plan, python="python3", lock_wait_s=1)}
+    for name, text in rolevars.inventory_files(variables).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    inventories = (site.inventory, tmp_path / "hosts.json")
+    command = PlaybookCommand("provision.yml", inventories, (machine.name,), extra=("--tags", "boot_parameters"))
+    machine.root("mkdir", "--parents", "/boot/grub")
+
+    first, again = (run(command, log=tmp_path / log, on_event=lambda _: None) for log in ("first", "again"))
+
+    for outcome in (first, again):
+        outcome.raise_for_failure()
+    assert (first.changed, again.changed) == (3, 0)
+    lines = machine.root("cat", "/boot/grub/grub.cfg").splitlines()
+    starts = [line for line in lines if line.strip().startswith("linux")]
+    assert starts
+    assert all(line.rstrip().endswith("iommu=pt pci=realloc=off") for line in starts if "recovery" not in line)
+    assert "reboots, for boot-parameters" in succeeded(site.invoke("provision")).text
 
 
 @pytest.mark.soak

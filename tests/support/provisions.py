@@ -25,6 +25,7 @@ SYSTEM = SystemFacts(
     boot_free_mib=900,
     reboot_for=(),
     switches=0,
+    nvlink_management=False,
     fabric_manager="",
     log=(),
 )
@@ -36,7 +37,9 @@ BUS = (
     PciDevice(address="0000:02:00.0", vendor="amd", kind="1200", id="1002:74a1", driver=""),
 )
 """A GPU of each vendor, since which one is meant is the intent's word."""
-REPOSITORIES = ("docker", "nvidia-driver", "nvidia-container-toolkit", "amd-driver")
+REPOSITORIES = (
+    *("docker", "nvidia-driver", "nvidia-container-toolkit", "amd-driver", "amd-rocm", "amd-container-toolkit"),
+)
 KEYS = {name: f"/keys/{name}.asc" for name in REPOSITORIES}
 
 

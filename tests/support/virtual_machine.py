@@ -34,7 +34,7 @@ ROOT = image.Root(
     "devstral-fleet-machine",
     (
         *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "procps", "iproute2", "udev"),
-        *("python3", "python3-apt", "python3-venv", "ca-certificates", "linux-image-cloud-amd64"),
+        *("python3", "python3-apt", "python3-venv", "ca-certificates", "linux-image-cloud-amd64", "grub2-common"),
     ),
     (*image.HOOKS[:3], 'chroot "$1" systemctl enable systemd-networkd'),
 )

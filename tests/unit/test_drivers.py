@@ -68,6 +68,53 @@ def test_with_nvswitch_fabric_manager_comes_in_the_very_version_of_the_driver() 
     assert whole.driver.services == ("nvidia-persistenced", "nvidia-fabricmanager")
 
 
+def test_nvswitches_that_are_managed_over_infiniband_get_their_manager() -> None:
+    names = own(plan(found=seen(switches=2, nvlink_management=True)))
+    assert names[2:4] == ["nvidia-fabricmanager=580.178.04*", "libnvidia-nscq=580.178.04*"]
+    assert {"nvlsm", "infiniband-diags"} <= set(plan(found=seen(switches=2, nvlink_management=True)).packages)
+    assert "nvlsm" not in plan(found=seen(switches=2)).packages
+
+
+def test_the_vendors_diagnostics_come_where_the_site_asks_for_them() -> None:
+    assert not any("datacenter" in name for name in plan().packages)
+    found = plan(found=seen(READY), diagnostics=True)
+    assert found.packages[-1] == "datacenter-gpu-manager-4-cuda13"
+    assert [each.name for each in found.repositories] == ["nvidia-driver"]
+    assert found.driver
+    assert found.driver.services == ("nvidia-persistenced", "nvidia-dcgm")
+    amd = plan("ubuntu", "24.04", diagnostics=True, **AMD)
+    assert amd.packages[-2:] == ("amdgpu-dkms", "rocm-validation-suite")
+    assert "URIs: https://repo.radeon.com/rocm/apt/7.2.3\nSuites: noble\n" in amd.repositories[-1].text
+
+
+def test_amds_container_toolkit_comes_where_the_site_asks_for_it_and_never_under_an_engine() -> None:
+    found = plan("ubuntu", "24.04", amd_container_toolkit=True, **AMD)
+    assert found.packages[-1] == "amd-container-toolkit"
+    assert [each.name for each in found.repositories] == ["amd-driver", "amd-container-toolkit"]
+    variables = rolevars_provision.provision(found, python="python3", lock_wait_s=1)
+    assert variables["container_toolkit"]["configure"] == ["amd-ctk", "runtime", "configure"]
+    for keys in ({"found": seen(serving=True)}, {"runtime": "native"}, {"amd_container_toolkit": False}):
+        kept = plan("ubuntu", "24.04", **{"amd_container_toolkit": True, **AMD, **keys})
+        assert "amd-container-toolkit" not in kept.packages
+        assert kept.driver
+        assert kept.driver.runtime == ""
+
+
+def test_an_amd_hosts_next_boot_gets_all_its_words_where_one_is_missing() -> None:
+    for given, wanted in (
+        ((), ("iommu=pt", "pci=realloc=off")),
+        (("ro", "iommu=pt"), ("iommu=pt", "pci=realloc=off")),
+        (("ro", "iommu=pt", "pci=realloc=off"), ()),
+    ):
+        found = plan("ubuntu", "24.04", found=seen(boot_parameters=given), **AMD).driver
+        assert found
+        assert found.boot_parameters == wanted
+        assert ("iommu=pt" in drivers.said(found)) == bool(wanted)
+    nvidia = plan().driver
+    assert nvidia
+    assert nvidia.boot_parameters == ()
+
+
 def test_the_distributions_driver_needs_no_key() -> None:
     found = plan(packages="distribution", repository_keys={"nvidia-container-toolkit": "/k"})
     assert own(found)[:2] == ["linux-headers-6.1.0", "nvidia-open-kernel-dkms"]
@@ -79,14 +126,20 @@ def test_amds_driver_comes_from_the_repository_of_its_version() -> None:
     assert own(found) == ["linux-headers-6.1.0", "amdgpu-dkms"]
     (repository,) = found.repositories
     assert "amdgpu/30.30.3/ubuntu\nSuites: noble\nComponents: main\n" in repository.text
-    (rpm,) = plan("rocky", "9.6", **AMD).repositories
+    (rpm, _) = plan("rocky", "9.6", **AMD).repositories
     assert "baseurl=https://repo.radeon.com/amdgpu/30.30.3/el/9.6/main/x86_64\n" in rpm.text
 
 
 def test_a_red_hat_gets_a_stream_where_it_has_modules() -> None:
     nine, ten = plan("rhel", "9.6"), plan("rhel", "10.1")
-    assert [each.stream for each in nine.repositories] == ["nvidia-driver:580-open", ""]
-    assert [each.stream for each in ten.repositories] == ["", ""]
+    assert [each.stream for each in nine.repositories] == ["nvidia-driver:580-open", "", ""]
+    assert [each.stream for each in ten.repositories] == ["", "", ""]
+    assert [each.name for each in ten.repositories] == ["nvidia-driver", "epel-10", "nvidia-container-toolkit"]
+    epel = nine.repositories[1]
+    assert "baseurl=https://dl.fedoraproject.org/pub/epel/9/Everything/$basearch\n" in epel.text
+    assert epel.key_address == "https://dl.fedoraproject.org/pub/epel/RPM-GPG-KEY-EPEL-9"
+    assert epel.fingerprint[-8:] == "3228467C"
+    assert "epel-9" not in [each.name for each in plan("rhel", "9.6", found=seen(READY)).repositories]
     assert own(nine)[0] == "python3-dnf-plugin-versionlock"
 
 
@@ -101,7 +154,13 @@ def test_a_red_hat_gets_a_stream_where_it_has_modules() -> None:
         ),
         ((), {"found": seen(bus=())}, "there is no NVIDIA GPU on the PCI bus", "correct fleet_accelerator"),
         ((), {"found": seen(secure_boot=True)}, "Secure Boot is on", "signed driver by hand"),
-        (("ubuntu", "24.04"), {"packages": "distribution"}, "no NVIDIA driver of its own", "leave fleet_packages out"),
+        (("rhel", "9.6"), {"packages": "distribution"}, "no NVIDIA driver of its own", "leave fleet_packages out"),
+        (
+            ("ubuntu", "24.04"),
+            {"packages": "distribution", "found": seen(switches=4)},
+            "with NVSwitches, Fabric Manager must be the",
+            "leave fleet_packages out",
+        ),
         ((), {"packages": "distribution", **AMD}, "no AMD driver of its own", "leave fleet_packages out"),
         (("debian", "13"), AMD, "AMD has no driver for debian-13", "by hand"),
     ],
@@ -129,7 +188,7 @@ def test_secure_boot_keeps_no_driver_out_that_is_there() -> None:
 def test_docker_is_not_restarted_under_an_engine(gpus: Any, serving: bool, runtime: str, wanted: bool) -> None:
     found = plan(found=seen(gpus, DRIVER, serving=serving), runtime=runtime)
     variables = rolevars_provision.provision(found, python="python3", lock_wait_s=1)
-    assert variables["nvidia_container_toolkit"] == {"wanted": wanted}
+    assert variables["container_toolkit"]["runtime"] == ("nvidia" if wanted else "")
 
 
 @pytest.mark.parametrize(

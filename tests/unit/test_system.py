@@ -59,9 +59,15 @@ def run(script: str, path: str = os.environ["PATH"]) -> str:
     return done.stdout
 
 
+def wanted_of(vendor: str) -> tuple[str, ...]:
+    return catalogs.load().provisioning.boot_parameters.get(vendor, ())
+
+
 def judged(vendor: str, case: dict[str, Any], seen: SystemFacts) -> dict[str, Finding]:
     driver = AcceleratorFacts(driver=case.get("driver", HARDWARE[vendor][1]), detail="", cuda="", gpus=())
-    found = checks_system.before(plan_for(vendor), seen, driver, rules=RULES, provisioned=True)
+    found = checks_system.before(
+        plan_for(vendor), seen, driver, rules=RULES, wanted=wanted_of(vendor), provisioned=True
+    )
     assert len({finding.check for finding in found}) == len(found)
     return {finding.check: finding for finding in found}
 
@@ -85,14 +91,20 @@ def test_what_is_found(vendor: str, case: dict[str, Any], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("provisioned", "fix"), [(True, ".venv/bin/invoke provision --host gpu01"), (False, "on the host: echo kernel.")]
+    ("provisioned", "fixes"),
+    [
+        (True, [".venv/bin/invoke provision --host gpu01"] * 2),
+        (False, ["on the host: add iommu=pt", "on the host: echo kernel."]),
+    ],
 )
-def test_provision_is_the_fix_where_it_may_change_the_host(provisioned: bool, fix: str, tmp_path: Path) -> None:
+def test_provision_is_the_fix_where_it_may_change_the_host(provisioned: bool, fixes: list[str], tmp_path: Path) -> None:
     seen = Machine.of(tmp_path, LISTED[0][1]).seen().model_copy(update={"numa_balancing": True})
     driver = AcceleratorFacts(driver=HARDWARE["nvidia"][1], detail="", cuda="", gpus=())
-    found = checks_system.before(plan_for("nvidia"), seen, driver, rules=RULES, provisioned=provisioned)
-    (said,) = (each.fix for each in found if each.check == "numa-balancing")
-    assert said.startswith(fix)
+    found = checks_system.before(
+        plan_for("nvidia"), seen, driver, rules=RULES, wanted=("iommu=pt",), provisioned=provisioned
+    )
+    said = [each.fix for each in found if each.check in {"boot-parameters", "numa-balancing"}]
+    assert [text.startswith(fix) for text, fix in zip(said, fixes, strict=True)] == [True, True]
 
 
 def test_every_check_fires_and_each_case_says_where_it_is_from(tmp_path: Path) -> None:
