@@ -1,9 +1,10 @@
-"""How fast the toolkit is beside what it stands on: `python -m tests.bench.speed [commands] [doctor] [deploy]`.
+"""How fast the toolkit is beside what it stands on: `python -m tests.bench.speed [PART...]`.
 
-`commands` (a minute) needs nothing, nor does `doctor` (half a minute): many hosts beside one, which cost this machine
-next to nothing (`recorded_hosts.py`), by the clock and in the controller's processor time. `deploy` (several minutes,
-the real engine) makes a host of its own on this machine under a temporary directory: a first deploy, the same by hand
-(`by_hand.py`), and a deploy that changes nothing.
+Of the parts, `commands` (a minute) needs nothing, nor does `doctor` (half a minute): many hosts beside one, each of
+which costs this machine next to nothing (`recorded_hosts.py`), by the clock and in the controller's processor time.
+`provision` (three minutes) makes a host of the lab, in this machine's Docker engine or in one that it starts
+(`converged.py`). `deploy` (several minutes, the real engine) makes a host of its own on this machine under a temporary
+directory: a first deploy, the same by hand (`by_hand.py`), and a deploy that changes nothing.
 Prints a line each: measured, reference, ratio, and the aim. It judges nothing; machines differ.
 """
 
@@ -15,10 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.by_hand import install_and_start
+from tests.bench.converged import converged_host
 from tests.bench.recorded_hosts import recorded_hosts
 from tests.support.ports import free_port
 from tests.support.tree import ROOT, program
@@ -111,6 +114,23 @@ def compare_doctors() -> Iterator[Comparison]:
         yield Comparison("its processor time", every[1], "one host", one[1], "ratio 3")
 
 
+def compare_provisions() -> Iterator[Comparison]:
+    """Compare a provision that finds nothing missing with Ansible tasks that do nothing, and with pyinfra's checks."""
+    with converged_host() as host:
+        host.provision()
+        ways = {"nothing": host.nothing(), "pyinfra": host.pyinfra()}
+        for argv in ways.values():
+            run(argv)
+        rounds = [
+            (seconds(host.provision), *(seconds(partial(run, argv)) for argv in ways.values())) for _ in range(REPEATS)
+        ]
+        ours, nothing, pyinfra = map(statistics.median, zip(*rounds, strict=True))
+        ran, left_out = host.tasks().count(True), host.tasks().count(False)
+        name = "provision, changes nothing"
+        yield Comparison(name, ours, f"{ran} pings, {left_out} left out", nothing, "ratio 2")
+        yield Comparison(name, ours, "pyinfra, its packages, Docker", pyinfra, "none: how far")
+
+
 def deploy(inventory: Path) -> dict[str, float]:
     """Deploy the bench's host; return the seconds of each phase and of the whole command as 'total'."""
     start = time.perf_counter()
@@ -161,7 +181,12 @@ def compare_deploys() -> Iterator[Comparison]:
 
 def main(words: list[str]) -> None:
     """Print the comparisons that were asked for; without a word, the quick ones."""
-    parts = {"commands": compare_commands, "doctor": compare_doctors, "deploy": compare_deploys}
+    parts = {
+        "commands": compare_commands,
+        "doctor": compare_doctors,
+        "provision": compare_provisions,
+        "deploy": compare_deploys,
+    }
     for word in words or ["commands"]:
         for line in parts[word]():
             print(line, flush=True)

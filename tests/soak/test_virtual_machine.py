@@ -106,8 +106,8 @@ def test_grub_gives_the_next_boot_what_an_amd_hosts_kernel_is_started_with(
     site: Site, machine: VirtualMachine, tmp_path: Path
 ) -> None:
     """The machine has no such card, so the role is played alone; its GRUB is real, and starts nothing here."""
-    keys = {"accelerator": "amd", "hardware": "mi300x", "packages": "auto", "repository_keys": KEYS}
-    plan = provision_plan(has_docker=True, found=seen(), **keys)
+    amd = {"accelerator": "amd", "hardware": "mi300x", "packages": "auto"}
+    plan = provision_plan(has_docker=True, found=seen(), repository_keys=KEYS, **amd)
     variables = {machine.name: rolevars_provision.provision(plan, python="python3", lock_wait_s=1)}
     for name, text in rolevars.inventory_files(variables).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
