@@ -7,19 +7,20 @@ from devstral_fleet.plan import DeploymentPlan
 
 
 def before(
-    plan: DeploymentPlan, docker: DockerFacts, *, by_systemd: bool, system: System | None
+    plan: DeploymentPlan, docker: DockerFacts, *, by_systemd: bool, system: System | None, provisioned: bool
 ) -> tuple[Finding, ...]:
     """Judge a host before anything is changed there; nothing is asked of one that runs the engine natively.
 
     Args:
         by_systemd: whether systemd would keep the engine (`rolevars.manager_for`).
         system: the catalog's word on how to provision the host's system, None for none.
+        provisioned: `provision` may change the host (`provision.possible`).
     """
     if plan.image is None:
         return ()
     return (
         _keeper(by_systemd),
-        _engine(plan, docker),
+        _engine(plan, docker, provisioned=provisioned),
         _provision(docker, system),
         *((_registry(docker),) if plan.image.pulled else ()),
     )
@@ -48,15 +49,17 @@ def _keeper(by_systemd: bool) -> Finding:
     )
 
 
-def _engine(plan: DeploymentPlan, docker: DockerFacts) -> Finding:
+def _engine(plan: DeploymentPlan, docker: DockerFacts, *, provisioned: bool) -> Finding:
     if docker.version:
         return Finding(check="docker", state="ok", summary=f"Docker {docker.version} answers")
     start = "on the host: sudo systemctl start docker"
+    by_hand = "on the host: install a Docker engine, as its documents say"
+    install = f".venv/bin/invoke provision --host {plan.host}" if provisioned else by_hand
     return Finding(
         check="docker",
         state="fail",
         summary="no Docker engine answers" if docker.detail else "there is no Docker engine",
-        fix=start if docker.detail else f".venv/bin/invoke provision --host {plan.host}",
+        fix=start if docker.detail else install,
         evidence=(docker.detail,) if docker.detail else (),
     )
 

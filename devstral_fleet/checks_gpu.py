@@ -51,7 +51,7 @@ def before(
     install = f".venv/bin/invoke provision --host {plan.host}" if provisioned else ""
     first = (_vendor(plan, bus, catalog), _driver(plan, bus, seen, catalog, install))
     if not seen.driver:
-        return (*first, *_container(plan, seen))
+        return (*first, *_container(plan, seen, install))
     return (
         *first,
         _count(plan, bus, seen, catalog, promised),
@@ -63,7 +63,7 @@ def before(
         _link(plan, seen),
         *((_slowdown(plan, seen), _persistence(plan, seen)) if plan.accelerator == "nvidia" else ()),
         _busy(plan, seen, catalog),
-        *_container(plan, seen),
+        *_container(plan, seen, install),
     )
 
 
@@ -244,20 +244,20 @@ def _holds(gpu: GpuFacts, process: GpuProcess) -> str:
     return f"GPU {gpu.index}: {process.name or 'a process'} (pid {process.pid}) holds {process.memory_mib} MiB"
 
 
-def _container(plan: DeploymentPlan, seen: AcceleratorFacts) -> tuple[Finding, ...]:
+def _container(plan: DeploymentPlan, seen: AcceleratorFacts, install: str) -> tuple[Finding, ...]:
     """Whether Docker can hand the GPUs to the engine's container."""
     if plan.image is None:
         return ()
-    return (_toolkit(seen) if plan.accelerator == "nvidia" else _devices(seen),)
+    return (_toolkit(seen, install) if plan.accelerator == "nvidia" else _devices(seen),)
 
 
-def _toolkit(seen: AcceleratorFacts) -> Finding:
+def _toolkit(seen: AcceleratorFacts, install: str) -> Finding:
     if "runtime" in seen.toolkit:
         return finding("gpu-container", "ok", "Docker knows NVIDIA's runtime")
     if seen.toolkit:
         summary = f"Docker does not know NVIDIA's runtime; there is {' and '.join(seen.toolkit)}"
-        return finding("gpu-container", "warn", summary, on_host(TOOLKIT))
-    fix = on_host(f"sudo apt-get install nvidia-container-toolkit && {TOOLKIT}")
+        return finding("gpu-container", "warn", summary, install or on_host(TOOLKIT))
+    fix = install or on_host(f"sudo apt-get install nvidia-container-toolkit && {TOOLKIT}")
     return finding("gpu-container", "fail", "Docker cannot hand GPUs to a container: no NVIDIA container toolkit", fix)
 
 

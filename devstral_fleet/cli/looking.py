@@ -19,11 +19,12 @@ def doctor(
     json: bool = False,
 ) -> "ExitCode":
     """Look for what would keep a deploy from working; change nothing."""
-    from devstral_fleet.workflows import acceptance as measuring
     from devstral_fleet.workflows import doctor as workflow
     from devstral_fleet.workflows.planning import Ask
 
     if acceptance:
+        from devstral_fleet.workflows import acceptance as measuring
+
         return measuring.accept(console, Ask(host, inventory), acceptance, lock_wait_s=lock_wait)
     return workflow.doctor(console, Ask(host, inventory))
 

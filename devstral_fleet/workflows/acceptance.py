@@ -54,10 +54,10 @@ def accept_host(host: Host, run_id: str, lock_wait_s: int, level: diagnostics.Le
         if level:
             with host.record.phase("diagnostics"):
                 found += _diagnosed(host, level)
-            # What the load has left behind: memory errors, a clock that heat holds down, an Xid in the log.
-            found += looking.gpu_findings(host, image)
     for finding in found:
         host.record.console.host(host.name, finding.summary)
+    if level:  # what the load has left behind: memory errors, a clock that heat holds down, an Xid in the log
+        found += looking.gpu_findings(host, image)
     host.record.require("findings_after", found, "the GPUs are not what they should be")
     host.record.outcome = "measured"
 

@@ -77,7 +77,11 @@ def findings(host: Host) -> tuple[Finding, ...]:
     become = host.target.intent.connection.become
     manager = rolevars.manager_for(facts.process_1, facts.user, become=become)
     found += checks_docker.before(
-        host.plan, docker, by_systemd=manager == "systemd", system=provision.system_of(facts, catalogs.load())
+        host.plan,
+        docker,
+        by_systemd=manager == "systemd",
+        system=provision.system_of(facts, catalogs.load()),
+        provisioned=provision.possible(host.target.intent, facts, catalogs.load()),
     )
     return (*found, *gpu_findings(host, host.engine_image(docker)))
 

@@ -12,16 +12,17 @@ from tests.support.values import ENGINE, PLAN, RUNNING, VERSIONS, releases
 IMAGE = ImageChoice(name="site", base="", reference="fleet/engine:1", digest=None)
 IN_A_CONTAINER = PLAN.model_copy(update={"runtime": "container", "image": IMAGE})
 DEBIAN = catalogs.load().provisioning.systems["debian-12"]
+BY_HAND = "on the host: install a Docker engine, as its documents say"
 GOOD = DockerFacts(version="20.10", detail="", image_id="sha256:aa", running_id="sha256:aa", published=(30000,))
 
 
 def test_a_native_plan_asks_nothing_of_docker() -> None:
-    assert checks_docker.before(PLAN, NO_DOCKER, by_systemd=False, system=DEBIAN) == ()
+    assert checks_docker.before(PLAN, NO_DOCKER, by_systemd=False, system=DEBIAN, provisioned=True) == ()
     assert checks_docker.after(PLAN, NO_DOCKER) == ()
 
 
 def test_a_fit_host() -> None:
-    found = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=True, system=DEBIAN)
+    found = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=True, system=DEBIAN, provisioned=True)
     assert [(finding.check, finding.state) for finding in found] == [
         ("service-manager", "ok"),
         ("docker", "ok"),
@@ -32,11 +33,13 @@ def test_a_fit_host() -> None:
 
 def test_a_registry_must_have_an_address_where_the_image_is_pulled() -> None:
     lost = GOOD.model_copy(update={"image_id": "", "unresolved": "registry.site"})
-    *_, registry = checks_docker.before(IN_A_CONTAINER, lost, by_systemd=True, system=DEBIAN)
+    *_, registry = checks_docker.before(IN_A_CONTAINER, lost, by_systemd=True, system=DEBIAN, provisioned=True)
     assert (registry.check, registry.state) == ("registry", "fail")
     assert "no address of registry.site" in registry.summary
     sent = IN_A_CONTAINER.model_copy(update={"image": IMAGE.model_copy(update={"pulled": False})})
-    assert {finding.check for finding in checks_docker.before(sent, lost, by_systemd=True, system=DEBIAN)} == {
+    assert {
+        finding.check for finding in checks_docker.before(sent, lost, by_systemd=True, system=DEBIAN, provisioned=True)
+    } == {
         "service-manager",
         "docker",
         "provision",
@@ -57,23 +60,26 @@ def test_which_machine_has_a_name(reference: str, registry: str) -> None:
 
 
 def test_systemd_must_be_ours_to_tell() -> None:
-    keeper, *_ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False, system=DEBIAN)
+    keeper, *_ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False, system=DEBIAN, provisioned=True)
     assert (keeper.check, keeper.state) == ("service-manager", "fail")
     assert "ansible_become: true" in keeper.fix
 
 
 def test_a_docker_that_does_not_answer_fails_with_its_words() -> None:
     silent = NO_DOCKER.model_copy(update={"detail": "Cannot connect"})
-    _, engine, *_ = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True, system=DEBIAN)
+    _, engine, *_ = checks_docker.before(IN_A_CONTAINER, silent, by_systemd=True, system=DEBIAN, provisioned=True)
     assert (engine.check, engine.state, engine.evidence) == ("docker", "fail", ("Cannot connect",))
     assert engine.fix == "on the host: sudo systemctl start docker"
-    _, engine, *_ = checks_docker.before(IN_A_CONTAINER, NO_DOCKER, by_systemd=True, system=DEBIAN)
-    assert (engine.state, engine.fix) == ("fail", f".venv/bin/invoke provision --host {PLAN.host}")
+    for provisioned, fix in ((True, f".venv/bin/invoke provision --host {PLAN.host}"), (False, BY_HAND)):
+        _, engine, *_ = checks_docker.before(
+            IN_A_CONTAINER, NO_DOCKER, by_systemd=True, system=DEBIAN, provisioned=provisioned
+        )
+        assert (engine.state, engine.fix) == ("fail", fix)
 
 
 def test_how_far_a_system_was_tried_is_said() -> None:
     def said(system: System | None, docker: DockerFacts) -> tuple[str, str]:
-        found = checks_docker.before(IN_A_CONTAINER, docker, by_systemd=True, system=system)
+        found = checks_docker.before(IN_A_CONTAINER, docker, by_systemd=True, system=system, provisioned=True)
         (finding,) = (each for each in found if each.check == "provision")
         return finding.state, finding.summary
 
