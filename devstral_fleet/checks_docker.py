@@ -77,6 +77,14 @@ def _provision(docker: DockerFacts, system: System | None) -> Finding:
 
 
 def _registry(docker: DockerFacts) -> Finding:
+    if docker.lost_proxy:
+        return Finding(
+            check="registry",
+            state="fail",
+            summary=f"Docker pulls by the proxy {docker.lost_proxy}, and nothing answers there",
+            fix="correct it in /etc/systemd/system/docker.service.d or /etc/docker/daemon.json, then: on the host: "
+            "sudo systemctl daemon-reload && sudo systemctl restart docker",
+        )
     if not docker.unresolved:
         said = "the image is there" if docker.image_id else "the image's registry has an address"
         return Finding(check="registry", state="ok", summary=said)

@@ -271,6 +271,8 @@ class DockerFacts(Value):
     """Ports of the host that our container's are published on."""
     unresolved: str = ""
     """The registry that the image would be pulled from, where the host cannot find its address."""
+    lost_proxy: str = ""
+    """The proxy ('proxy.site:3128') by which Docker would pull it, where nothing answers there."""
 
 
 NO_DOCKER = DockerFacts(version="", detail="", image_id="", running_id="", published=())

@@ -5,25 +5,32 @@ from devstral_fleet.layout import HostLayout
 from devstral_fleet.probes import output, place
 from devstral_fleet.shell import Shell
 
-# An address is asked for where an image has to be pulled: of a proxy's registry only the proxy must know it, and a
-# simulated host of the lab pulls nothing.
+# An address is asked for where an image has to be pulled: of a proxy's registry only the proxy must know it, and the proxy
+# itself must be there. A simulated host of the lab pulls nothing.
 SCRIPT = r"""
 container=$1 image=$2 registry=$3
 if ! command -v docker >/dev/null 2>&1; then
-    printf 'version=\ndetail=\nimage_id=\nrunning_id=\npublished=\nunresolved=\n'
+    printf 'version=\ndetail=\nimage_id=\nrunning_id=\npublished=\nunresolved=\nproxy=\n'
     exit 0
 fi
 if ! version=$(docker version --format '{{.Server.Version}}' 2>&1); then
     detail=$(printf '%s' "$version" | tail -n 1)
-    printf 'version=\ndetail=%s\nimage_id=\nrunning_id=\npublished=\nunresolved=\n' "$detail"
+    printf 'version=\ndetail=%s\nimage_id=\nrunning_id=\npublished=\nunresolved=\nproxy=\n' "$detail"
     exit 0
 fi
 ports='{{range .NetworkSettings.Ports}}{{range .}}{{.HostPort}} {{end}}{{end}}'
 image_id=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null)
-unresolved=
+unresolved= lost=
 if [ -z "$image_id$simulated" ] && [ -n "$registry" ]; then
-    proxy=$(docker info --format '{{.HTTPSProxy}}{{.HTTPProxy}}' 2>/dev/null)
-    [ -n "$proxy" ] || timeout 10 getent ahosts "$registry" >/dev/null 2>&1 || unresolved=$registry
+    proxy=$(docker info --format '{{or .HTTPSProxy .HTTPProxy ""}}' 2>/dev/null)
+    if [ -z "$proxy" ]; then
+        timeout 10 getent ahosts "$registry" >/dev/null 2>&1 || unresolved=$registry
+    else
+        address=${proxy#*://} address=${address##*@} address=${address%%/*}
+        case $address in *:*) ;; *) address=$address:80 ;; esac
+        timeout 10 python3 -c 'import socket, sys; socket.create_connection(sys.argv[1].rsplit(":", 1), 8)' "$address" \
+            2>/dev/null || lost=$address
+    fi
 fi
 cat <<END
 version=$version
@@ -32,9 +39,10 @@ image_id=$image_id
 running_id=$(docker container inspect --format '{{if .State.Running}}{{.Image}}{{end}}' "$container" 2>/dev/null)
 published=$(docker container inspect --format "$ports" "$container" 2>/dev/null)
 unresolved=$unresolved
+proxy=$lost
 END
 """
-NAMES = ("version", "detail", "image_id", "running_id", "published", "unresolved")
+NAMES = ("version", "detail", "image_id", "running_id", "published", "unresolved", "proxy")
 
 
 def command(layout: HostLayout, reference: str, registry: str = "") -> list[str]:
@@ -68,4 +76,5 @@ def parse(text: str) -> DockerFacts:
         running_id=values["running_id"],
         published=tuple(sorted({int(port) for port in ports})),
         unresolved=values["unresolved"],
+        lost_proxy=values["proxy"],
     )

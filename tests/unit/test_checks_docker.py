@@ -59,6 +59,14 @@ def test_which_machine_has_a_name(reference: str, registry: str) -> None:
     assert image_pins.registry_of(reference) == registry
 
 
+def test_a_proxy_that_does_not_answer_is_named() -> None:
+    pulled = IN_A_CONTAINER.model_copy(update={"image": IMAGE.model_copy(update={"pulled": True})})
+    lost = GOOD.model_copy(update={"image_id": "", "lost_proxy": "proxy.site:3128"})
+    *_, registry = checks_docker.before(pulled, lost, by_systemd=True, system=DEBIAN, provisioned=True)
+    assert (registry.check, registry.state) == ("registry", "fail")
+    assert "the proxy proxy.site:3128" in registry.summary
+
+
 def test_systemd_must_be_ours_to_tell() -> None:
     keeper, *_ = checks_docker.before(IN_A_CONTAINER, GOOD, by_systemd=False, system=DEBIAN, provisioned=True)
     assert (keeper.check, keeper.state) == ("service-manager", "fail")

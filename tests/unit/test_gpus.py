@@ -270,10 +270,11 @@ def test_a_fault_fails_where_the_plan_uses_the_gpu_and_warns_elsewhere(bad: set[
 
 
 @pytest.mark.parametrize(("provisioned", "fix"), [(True, ".venv/bin/invoke provision --host gpu01"), (False, "on the")])
-def test_a_driver_that_is_missing_is_provisions_to_bring_where_it_may(provisioned: bool, fix: str) -> None:
+def test_what_is_missing_is_provisions_to_bring_where_it_may(provisioned: bool, fix: str) -> None:
     plan, promised = plan_for("nvidia", {})
     bare = AcceleratorFacts(driver="", detail="there is no nvidia-smi", cuda="", gpus=())
     bus = [PciDevice(address="0000:01:00.0", vendor="nvidia", kind="0302", id="10de:2330", driver="")]
     found = checks_gpu.before(plan, bus, bare, catalog=catalogs.load(), promised=promised, provisioned=provisioned)
-    (finding,) = [finding for finding in found if finding.check == "gpu-driver"]
-    assert finding.fix.startswith(fix)
+    fixes = {finding.check: finding.fix for finding in found}
+    assert fixes["gpu-driver"].startswith(fix)
+    assert fixes["gpu-container"].startswith(fix)
