@@ -5,8 +5,8 @@ from devstral_fleet.layout import HostLayout
 from devstral_fleet.probes import output, place
 from devstral_fleet.shell import Shell
 
-# An address is asked for where an image has to be pulled: of a proxy's registry only the proxy must know it, and the proxy
-# itself must be there. A simulated host of the lab pulls nothing.
+# An address is asked for where an image has to be pulled: of a proxy's registry only the proxy must know it, and then
+# the proxy must be there. A simulated host of the lab pulls nothing.
 SCRIPT = r"""
 container=$1 image=$2 registry=$3
 if ! command -v docker >/dev/null 2>&1; then

@@ -60,9 +60,8 @@ def test_which_machine_has_a_name(reference: str, registry: str) -> None:
 
 
 def test_a_proxy_that_does_not_answer_is_named() -> None:
-    pulled = IN_A_CONTAINER.model_copy(update={"image": IMAGE.model_copy(update={"pulled": True})})
     lost = GOOD.model_copy(update={"image_id": "", "lost_proxy": "proxy.site:3128"})
-    *_, registry = checks_docker.before(pulled, lost, by_systemd=True, system=DEBIAN, provisioned=True)
+    *_, registry = checks_docker.before(IN_A_CONTAINER, lost, by_systemd=True, system=DEBIAN, provisioned=True)
     assert (registry.check, registry.state) == ("registry", "fail")
     assert "the proxy proxy.site:3128" in registry.summary
 
