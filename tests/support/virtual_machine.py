@@ -21,8 +21,8 @@ from tests.support.ports import free_port
 BOOT_S = 300.0
 """40 where nothing else runs."""
 STOP_S = 20
-DISK = "3G"
-MEMORY_MIB = "1024"
+DISK = "6G"
+MEMORY_MIB = "4096"
 MIRROR = "10.0.2.100"
 """The mirror's address as the machine sees it, port 80."""
 _ROOT_FILES = {
