@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
+from devstral_fleet.lab import image
 from devstral_fleet.playbook_events import Reader, TaskFinished
 from tests.support.fleet import Site, succeeded
 from tests.support.host_container import HostContainer, host_lab
+from tests.support.package_site import repository_of
 from tests.support.systemd_host import HOME, PORT
 from tests.support.tree import ROOT, program
 
+MISSING = ("pciutils", "python3-venv", "logrotate")
+"""Packages that the lab's hosts have not."""
 PYINFRA = "pyinfra==3.10.0"
 
 
@@ -78,8 +82,9 @@ def converged_host() -> Iterator[ConvergedHost]:
     with tempfile.TemporaryDirectory(prefix="fleet-speed-") as name, host_lab(Path(name) / "lab") as lab:
         (host,) = lab.hosts(1)
         site = Site(Path(name) / "site", HOME, PORT, host=host.name, connection=host.connection())
-        succeeded(site.set(runtime="container").invoke("provision"))
-        yield ConvergedHost(host, site, Path(name))
+        with repository_of(host, image.SUITE, MISSING, Path(name)):
+            succeeded(site.set(runtime="container").invoke("provision"))
+            yield ConvergedHost(host, site, Path(name))
 
 
 def _run(*argv: str) -> None:
