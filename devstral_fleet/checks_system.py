@@ -50,7 +50,7 @@ def before(
         _build(plan, system),
         _next_boot(plan, system),
         *_packages(plan, system),
-        *((_fabric_manager(system, seen),) if system.switches else ()),
+        *((_fabric_manager(system, seen),) if system.switches or _fabric_managers(system) else ()),
         _log(plan, system, rules),
         _reboot(system),
         _boot_space(system, rules),
@@ -187,9 +187,16 @@ def _hold(packages: tuple[Package, ...], drivers: list[Package]) -> Finding:
     return finding("driver-hold", "warn", f"an upgrade of the system may change the driver: {free[0]}", fix)
 
 
+def _fabric_managers(system: SystemFacts) -> list[Package]:
+    return [each for each in system.packages or () if FABRIC_MANAGER.fullmatch(each.name) and each.state[1:2] == "i"]
+
+
 def _fabric_manager(system: SystemFacts, seen: AcceleratorFacts) -> Finding:
     """With NVSwitch, CUDA starts no program without it, though nvidia-smi answers (error 802)."""
-    found = [each for each in system.packages or () if FABRIC_MANAGER.fullmatch(each.name) and each.state[1:2] == "i"]
+    found = _fabric_managers(system)
+    if not system.switches:
+        summary = f"{found[0].name} is installed, and this host has no NVSwitch: it can only fail"
+        return finding("fabric-manager", "warn", summary, on_host(f"sudo apt-get purge {found[0].name}"))
     wanted = f"sudo apt-get install nvidia-fabricmanager='{seen.driver or 'the version of the driver'}*'"
     if not found and system.fabric_manager != "active":
         fix = on_host(f"{wanted} && sudo systemctl enable --now nvidia-fabricmanager")
