@@ -248,7 +248,7 @@ def _container(plan: DeploymentPlan, seen: AcceleratorFacts, install: str) -> tu
     """Whether Docker can hand the GPUs to the engine's container."""
     if plan.image is None:
         return ()
-    return (_toolkit(seen, install) if plan.accelerator == "nvidia" else _devices(seen),)
+    return (_toolkit(seen, install) if plan.accelerator == "nvidia" else _devices(seen, install),)
 
 
 def _toolkit(seen: AcceleratorFacts, install: str) -> Finding:
@@ -261,14 +261,15 @@ def _toolkit(seen: AcceleratorFacts, install: str) -> Finding:
     return finding("gpu-container", "fail", "Docker cannot hand GPUs to a container: no NVIDIA container toolkit", fix)
 
 
-def _devices(seen: AcceleratorFacts) -> Finding:
+def _devices(seen: AcceleratorFacts, install: str) -> Finding:
     if not seen.missing:
         return finding("gpu-container", "ok", "/dev/kfd, /dev/dri and their groups are there")
     groups = [name.removeprefix("group:") for name in seen.missing if name.startswith("group:")]
     nodes = [name for name in seen.missing if not name.startswith("group:")]
     commands = [*([INSTALL["amd"]] if nodes else []), *(f"sudo groupadd --system {name}" for name in groups)]
     missing = ", ".join([*nodes, *(f"group {name}" for name in groups)])
-    return finding("gpu-container", "fail", f"a container needs {missing}", on_host(" && ".join(commands)))
+    fix = install or on_host(" && ".join(commands))
+    return finding("gpu-container", "fail", f"a container needs {missing}", fix)
 
 
 def _indices(bad: Iterable[int]) -> str:

@@ -22,6 +22,8 @@ DRIVER = {
     "amd": re.compile(r"amdgpu-dkms"),
 }
 """Packages that bring the module."""
+GROUPS: dict[Vendor, tuple[str, ...]] = {"nvidia": (), "amd": ("video", "render")}
+"""Groups of a vendor's device nodes, which a container's processes join."""
 FABRIC_MANAGER = re.compile(r"nvidia-fabric-?manager(-\d+)?")
 ANSWERS: dict[Vendor, tuple[str, ...]] = {"nvidia": ("nvidia-smi", "--list-gpus"), "amd": ("test", "-e", "/dev/kfd")}
 """A command that succeeds where the driver answers."""

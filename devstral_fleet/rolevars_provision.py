@@ -1,6 +1,6 @@
 """Provision plan → variables of the roles that bring what lies under an engine (`rolevars` is about the engine)."""
 
-from devstral_fleet.drivers import ANSWERS, DRIVER, FABRIC_MANAGER, MODULES, DriverPlan, pin_text
+from devstral_fleet.drivers import ANSWERS, DRIVER, FABRIC_MANAGER, GROUPS, MODULES, DriverPlan, pin_text
 from devstral_fleet.provision import SYSCTL, ProvisionPlan, sysctl_text
 from devstral_fleet.rolevars import RoleVariables
 
@@ -71,6 +71,7 @@ def _container_toolkit(driver: DriverPlan | None) -> dict[str, object]:
 def _gpu_driver(plan: ProvisionPlan, driver: DriverPlan | None) -> dict[str, object]:
     return {
         "family": plan.family,
+        "groups": list(GROUPS[driver.vendor]) if driver else [],
         "module": MODULES[driver.vendor] if driver else "",
         "answers": list(ANSWERS[driver.vendor]) if driver else [],
         "services": list(driver.services) if driver else [],
