@@ -16,7 +16,7 @@ from devstral_fleet import catalog as catalogs
 from devstral_fleet.lab import image
 from tests.support.fleet import Site, succeeded
 from tests.support.host_container import HostContainer, HostLab
-from tests.support.package_site import Repository, installed, publish_flat, repository_of, stand_in
+from tests.support.package_site import Repository, installed, publish, publish_flat, repository_of, stand_in
 from tests.support.systemd_host import HOME, PORT
 from tests.support.tree import ROOT
 
@@ -48,6 +48,11 @@ SERVICE = """[Service]
 ExecStart=/bin/sleep infinity
 [Install]
 WantedBy=multi-user.target
+"""
+AMD_CTK = CTK.replace("runtime configure --runtime=docker", "runtime configure").replace("nvidia", "amd")
+AMDGPU = "6.16.13"
+AMD_LOADS = f"""install amdgpu /bin/sh -c 'mkdir -p /srv/module/amdgpu /dev/dri; \\
+echo {AMDGPU} >/srv/module/amdgpu/version; touch /dev/kfd /dev/dri/renderD128'
 """
 UNITS = "/usr/lib/systemd/system"
 CDI = {
@@ -229,3 +234,53 @@ def test_a_driver_that_does_not_load_is_named(site: Site, host: HostContainer) -
     assert refused.exit_code == 4, refused.text
     assert "modprobe" in refused.text
     assert site.report()["hosts"][0]["outcome"] == "provisioned", mended.text
+
+
+@pytest.fixture
+def amd_host(lab: HostLab, repository: Repository, tmp_path: Path) -> HostContainer:
+    """A host on whose bus an MI300X is seen, and whose loaded modules are a folder; AMD's packages are in its reach."""
+    here = lab.host("amd01", image.HOST)
+    card = {"class": "0x120000", "vendor": "0x1002", "device": "0x74a1"}
+    here.put({f"/srv/pci/0000:05:00.0/{name}": f"{value}\n".encode() for name, value in card.items()}, 0o644)
+    here.root("mkdir", "/srv/module")
+    here.root("mount", "--bind", "/srv/pci", "/sys/bus/pci/devices")
+    here.root("mount", "--bind", "/srv/module", "/sys/module")
+    repository.given_to(here)
+    loads = {"/etc/modprobe.d/amdgpu-stand-in.conf": AMD_LOADS}
+    packages = [stand_in(tmp_path, "amdgpu-dkms", f"1:{AMDGPU}.30300300-2278356.22.04", "kmod", files=loads)]
+    publish(repository.root / "amdgpu", "jammy", packages, repository.signer)
+    tools = {"/usr/bin/amd-ctk": AMD_CTK, "/usr/bin/amd-container-runtime": '#!/bin/sh\nexec runc "$@"\n'}
+    packages = [stand_in(tmp_path, "amd-container-toolkit", "1.3.0", files=tools)]
+    publish(repository.root / "amd-toolkit", "jammy", packages, repository.signer)
+    return here
+
+
+@pytest.mark.soak
+def test_an_amd_host_gets_driver_groups_and_toolkit_and_a_second_run_changes_nothing(
+    amd_host: HostContainer, repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "site.asc").write_bytes(repository.signer.public)
+    names = {"amd-driver": "amdgpu", "amd-container-toolkit": "amd-toolkit"}
+    site = Site(tmp_path / "site", HOME, PORT, host=amd_host.name, connection=amd_host.connection())
+    site.set(runtime="container", accelerator="amd", hardware="mi300x", model="devstral-small-2", gpu_count=1)
+    site.set(repositories={name: f"{repository.url}/{path}" for name, path in names.items()})
+    site.set(repository_keys=dict.fromkeys(names, str(tmp_path / "site.asc")), amd_container_toolkit=True)
+    assert "render" not in amd_host.root("getent", "group")
+
+    succeeded(site.invoke("provision"))
+
+    assert version_of(amd_host, "amdgpu-dkms").startswith(f"1:{AMDGPU}.")
+    assert amd_host.root("getent", "group", "render", "video").count("\n") == 1
+    assert "amdgpu-dkms" in amd_host.root("apt-mark", "showhold")
+    assert "amd" in amd_host.root("docker", "info", "--format", "{{.Runtimes}}")
+    found = {each["check"]: each["state"] for each in site.invoke("doctor", "--json").document[amd_host.name]}
+    assert {name: found[name] for name in ("gpu-vendor", "gpu-driver", "gpu-container", "driver-hold")} == {
+        "gpu-vendor": "ok",
+        "gpu-driver": "ok",
+        "gpu-container": "ok",
+        "driver-hold": "ok",
+    }
+
+    again = succeeded(site.invoke("provision"))
+
+    assert site.report()["hosts"][0]["outcome"] == "unchanged", again.text
