@@ -54,6 +54,8 @@ AMDGPU = "6.16.13"
 AMD_LOADS = f"""install amdgpu /bin/sh -c 'mkdir -p /srv/module/amdgpu /dev/dri; \\
 echo {AMDGPU} >/srv/module/amdgpu/version; touch /dev/kfd /dev/dri/renderD128'
 """
+RAMDISK = "head --bytes 3M /dev/zero >/boot/initrd.img-stand-in"
+"""As DKMS's packages do it: the initial RAM disk is written anew, and needs its room."""
 UNITS = "/usr/lib/systemd/system"
 CDI = {
     f"{UNITS}/nvidia-cdi-refresh.path": "[Path]\nPathChanged=/lib/modules\n[Install]\nWantedBy=multi-user.target\n",
@@ -247,7 +249,8 @@ def amd_host(lab: HostLab, repository: Repository, tmp_path: Path) -> HostContai
     here.root("mount", "--bind", "/srv/module", "/sys/module")
     repository.given_to(here)
     loads = {"/etc/modprobe.d/amdgpu-stand-in.conf": AMD_LOADS}
-    packages = [stand_in(tmp_path, "amdgpu-dkms", f"1:{AMDGPU}.30300300-2278356.22.04", "kmod", files=loads)]
+    version = f"1:{AMDGPU}.30300300-2278356.22.04"
+    packages = [stand_in(tmp_path, "amdgpu-dkms", version, "kmod", postinst=RAMDISK, files=loads)]
     publish(repository.root / "amdgpu", "jammy", packages, repository.signer)
     tools = {"/usr/bin/amd-ctk": AMD_CTK, "/usr/bin/amd-container-runtime": '#!/bin/sh\nexec runc "$@"\n'}
     packages = [stand_in(tmp_path, "amd-container-toolkit", "1.3.0", files=tools)]
@@ -259,6 +262,7 @@ def amd_host(lab: HostLab, repository: Repository, tmp_path: Path) -> HostContai
 def test_an_amd_host_gets_driver_groups_and_toolkit_and_a_second_run_changes_nothing(
     amd_host: HostContainer, repository: Repository, tmp_path: Path
 ) -> None:
+    """On the way no headers of the running kernel are to be had, then /boot is full: each is named, and then mended."""
     (tmp_path / "site.asc").write_bytes(repository.signer.public)
     names = {"amd-driver": "amdgpu", "amd-container-toolkit": "amd-toolkit"}
     site = Site(tmp_path / "site", HOME, PORT, host=amd_host.name, connection=amd_host.connection())
@@ -267,6 +271,16 @@ def test_an_amd_host_gets_driver_groups_and_toolkit_and_a_second_run_changes_not
     site.set(repository_keys=dict.fromkeys(names, str(tmp_path / "site.asc")), amd_container_toolkit=True)
     assert "render" not in amd_host.root("getent", "group")
 
+    headers = f"linux-headers-{platform.release()}"
+    with repository.without(headers):
+        refused = site.invoke("provision")
+        assert refused.exit_code == 4, refused.text
+        assert headers in refused.text
+    amd_host.root("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/boot")
+    refused = site.invoke("provision")
+    assert refused.exit_code == 4, refused.text
+    assert "No space left on device" in refused.text
+    amd_host.root("umount", "/boot")
     succeeded(site.invoke("provision"))
 
     assert version_of(amd_host, "amdgpu-dkms").startswith(f"1:{AMDGPU}.")
