@@ -11,6 +11,7 @@ import pytest
 from devstral_fleet.lab import image
 from tests.support.engine.wheel import requirements
 from tests.support.fleet import Site, succeeded
+from tests.support.gpu_packages import gpu_site, publish_headers, publish_nvidia, see_h100
 from tests.support.host_container import HostContainer, HostLab
 from tests.support.image_bases import engine_base, engine_root
 from tests.support.package_site import repository_of
@@ -90,3 +91,18 @@ def test_a_bare_host_is_provisioned_and_a_second_run_changes_nothing(lab: HostLa
     assert bare.root("systemctl", "is-enabled", "docker") == "enabled"
     assert "deployed" in succeeded(site.invoke("deploy", "--no-bench")).text
     assert healthy(bare)
+
+
+def test_a_gpu_host_gets_driver_services_and_runtime(host: HostContainer, tmp_path: Path) -> None:
+    see_h100(host)
+    with repository_of(host, "trixie", ("kmod", "pciutils", "python3-venv", "logrotate"), tmp_path) as repository:
+        publish_nvidia(repository, tmp_path)
+        publish_headers(repository, tmp_path)
+        site = gpu_site(tmp_path / "here", host, repository, "nvidia")
+        succeeded(site.invoke("provision"))
+        again = succeeded(site.invoke("provision"))
+
+    assert site.report()["hosts"][0]["outcome"] == "unchanged", again.text
+    assert host.root("systemctl", "is-active", "nvidia-persistenced") == "active"
+    assert "nvidia" in host.root("docker", "info", "--format", "{{.Runtimes}}")
+    assert "nvidia-open" in host.root("apt-mark", "showhold")

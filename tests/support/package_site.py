@@ -196,19 +196,6 @@ class Repository:
     def sign(self, signer: Signer) -> None:
         publish(self.root / self.suite, self.suite, self.packages, signer)
 
-    @contextmanager
-    def without(self, name: str) -> Iterator[None]:
-        """Lack a package for the context."""
-        whole = list(self.packages)
-        self.packages[:] = [path for path in whole if path.stem != name]
-        assert self.packages != whole, name
-        self.sign(self.signer)
-        try:
-            yield
-        finally:
-            self.packages[:] = whole
-            self.sign(self.signer)
-
     def given_to(self, host: HostContainer) -> None:
         """Make it the one that the host's apt asks."""
         line = f"deb [signed-by={KEYRING}] {self.url}/{self.suite} {self.suite} main\n"
