@@ -107,7 +107,8 @@ def publish_headers(repository: Repository, folder: Path) -> str:
 
 def publish_nvidia(repository: Repository, folder: Path) -> None:
     """Put the driver in two versions, DCGM and the container toolkit beside Debian's packages."""
-    packages = [*_driver(folder / "wanted", _wanted("nvidia")), *_driver(folder / "newer", NEWER)]
+    wanted = catalogs.load().provisioning.driver_versions["nvidia"]
+    packages = [*_driver(folder / "wanted", wanted), *_driver(folder / "newer", NEWER)]
     dcgm = {f"{UNITS}/nvidia-dcgm.service": SERVICE}
     packages.append(stand_in(folder / "wanted", "datacenter-gpu-manager-4-cuda13", "1:4.5.2-1", files=dcgm))
     publish_flat(repository.root / "nvidia", _named_by_version(packages, folder / "named"), repository.signer)
@@ -138,10 +139,6 @@ def gpu_site(folder: Path, host: HostContainer, repository: Repository, vendor: 
     here.set(runtime="container", accelerator=vendor, hardware=HARDWARE[vendor], model="devstral-small-2", gpu_count=1)
     here.set(repositories={name: f"{repository.url}/{path}" for name, path in names.items()})
     return here.set(repository_keys=dict.fromkeys(names, str(key)), **keys)
-
-
-def _wanted(vendor: str) -> str:
-    return {str(name): version for name, version in catalogs.load().provisioning.driver_versions.items()}[vendor]
 
 
 def _named_by_version(packages: list[Path], folder: Path) -> list[Path]:
