@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.fleet import ROOT, Site, site
 from tests.support.host_container import HostLab, host_lab
 
-ONE_ENGINE = ("tests/e2e/test_real_engine.py", "tests/e2e/test_engine_contract.py")
+ONE_ENGINE = tuple(f"tests/e2e/test_{name}.py" for name in ("real_engine", "engine_contract", "tool_parser"))
 """Files whose tests share the home of the one real engine: the same process runs them."""
 ONE_LAB = tuple(
     f"tests/e2e/test_{name}.py"

@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from devstral_fleet.errors import ExitCode
 
 
-@verb()
-def verify(console: "Console", host: str = "", inventory: str = "", json: bool = False) -> "ExitCode":
+@verb(tools="ask every case of tool calling too, whole and streamed (a minute)")
+def verify(
+    console: "Console", host: str = "", inventory: str = "", tools: bool = False, json: bool = False
+) -> "ExitCode":
     """Compare what serves with its plan, and ask it for chat, streams and tool calls."""
     from devstral_fleet.workflows import verify as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    return workflow.verify(console, Ask(host, inventory))
+    return workflow.verify(console, Ask(host, inventory), tools=tools)
 
 
 @verb(

@@ -1,7 +1,7 @@
 """All smoke checks in their order, each ending as one finding."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -44,10 +44,11 @@ def run(
     api_key: str,
     plan: DeploymentPlan,
     timeout_s: float,
+    asked: Mapping[str, Check] = CHECKS,
     on_check: Callable[[Finding], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Finding, ...]:
-    """Run every check of CHECKS against `base_url` (no path) and return one finding for each, in their order.
+    """Ask every check of `asked` of `base_url` (no path) and return one finding for each, in their order.
 
     A wrong or slow answer ends one check, not the others. A refused connection, or two checks in a row without an
     answer in `timeout_s` seconds (the bound of each request), ends the rest as findings that were not tried.
@@ -59,18 +60,20 @@ def run(
         url = f"{base_url.rstrip('/')}/v1"
         client = OpenAI(base_url=url, api_key=api_key, http_client=http_client, timeout=timeout, max_retries=0)
         session = Session(client=client, plan=plan, timeout_s=timeout_s, clock=clock)
-        return tuple(_findings(session, api_key, on_check or _nobody))
+        return tuple(_findings(session, api_key, asked, on_check or _nobody))
 
 
 def _nobody(_: Finding) -> None:
     pass
 
 
-def _findings(session: Session, api_key: str, on_check: Callable[[Finding], None]) -> list[Finding]:
+def _findings(
+    session: Session, api_key: str, asked: Mapping[str, Check], on_check: Callable[[Finding], None]
+) -> list[Finding]:
     findings: list[Finding] = []
     late = 0
     give_up = ""
-    for name, check in CHECKS.items():
+    for name, check in asked.items():
         trouble, finding = _untried(name, give_up, session) if give_up else _tried(name, check, session)
         late = late + 1 if trouble == "late" else 0
         if trouble == "dead":

@@ -1,6 +1,6 @@
 """One endpoint under test: the client, the plan, and the two ways in which a check ends."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -56,14 +56,18 @@ class Session:
     @cached_property
     def call_bias(self) -> dict[str, int]:
         """`logit_bias` for requests that must end in a tool call; {} for trained weights."""
+        return self.bias_of(BIAS)
+
+    def bias_of(self, wanted: Mapping[str, int]) -> dict[str, int]:
+        """`logit_bias` of texts of one token each; {} for trained weights."""
         if not self.random_weights:
             return {}
-        body = {"prompt": list(BIAS), "add_special_tokens": False}
+        body = {"prompt": list(wanted), "add_special_tokens": False}
         answer = self.client.post("/tokenize", cast_to=object, body=body)
         tokens = answer.get("tokens") if isinstance(answer, dict) else None
-        if not isinstance(tokens, list) or len(tokens) != len(BIAS):
+        if not isinstance(tokens, list) or len(tokens) != len(wanted):
             raise CheckFailed("the endpoint does not tokenize", (f"asked: POST /v1/tokenize {body}", f"came: {answer}"))
-        return logit_bias(tokens)
+        return logit_bias(tokens, wanted)
 
     def chat(self, request: dict[str, Any]) -> ChatCompletion:
         """POST /v1/chat/completions, whole answer, greedy."""

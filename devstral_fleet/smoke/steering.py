@@ -12,6 +12,9 @@ from devstral_fleet.plan import DeploymentPlan
 BIAS: Mapping[str, int] = {"</s>": 100, '"': 90, "}": 80, "]": 80, ":": 70, ",": 60}
 """Text of one token -> its bias. A string ends before an object, an object before a list, and the answer before all."""
 
+DEEP_BIAS: Mapping[str, int] = {**BIAS, "{": 50, "[": 50}
+"""For arguments that have objects and lists in them: those begin at once, too."""
+
 
 def has_random_weights(plan: DeploymentPlan) -> bool:
     """Tell whether the planned weights are noise: made on the host, or SGLang's dummy loader."""
@@ -20,9 +23,9 @@ def has_random_weights(plan: DeploymentPlan) -> bool:
     return dummy or plan.files.source == "generated"
 
 
-def logit_bias(token_ids: Sequence[Sequence[int]]) -> dict[str, int]:
-    """Make the request's `logit_bias` from the token ids of BIAS's texts, in their order.
+def logit_bias(token_ids: Sequence[Sequence[int]], wanted: Mapping[str, int] = BIAS) -> dict[str, int]:
+    """Make the request's `logit_bias` from the token ids of the wanted texts, in their order.
 
     A text that is several tokens in this vocabulary gets no bias: its first token may begin other texts.
     """
-    return {str(ids[0]): bias for ids, bias in zip(token_ids, BIAS.values(), strict=True) if len(ids) == 1}
+    return {str(ids[0]): bias for ids, bias in zip(token_ids, wanted.values(), strict=True) if len(ids) == 1}

@@ -1,11 +1,13 @@
 """Is what serves what was planned, does it do what a served model must, and is it fast enough?"""
 
 import time
+from collections.abc import Mapping
 
 from devstral_fleet import checks, checks_docker, health
 from devstral_fleet.facts import EngineFacts, ServiceFacts, VersionsFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.probes import versions as versions_probe
+from devstral_fleet.smoke import CHECKS, Check
 from devstral_fleet.smoke import run as run_smoke
 from devstral_fleet.workflows.host import Host
 
@@ -48,8 +50,8 @@ def compare(host: Host, engine: EngineFacts) -> None:
     host.record.require("findings_after", findings, "what serves is not what was planned")
 
 
-def ask(host: Host) -> None:
-    """Run the smoke checks through a forward to the endpoint."""
+def ask(host: Host, asked: Mapping[str, Check] = CHECKS) -> None:
+    """Run the smoke checks, or others, through a forward to the endpoint."""
 
     def show(finding: Finding) -> None:
         host.record.console.step(f"smoke: {finding.check} {finding.state}")
@@ -60,6 +62,7 @@ def ask(host: Host) -> None:
             api_key=host.api_key(),
             plan=host.plan,
             timeout_s=SMOKE_TIMEOUT_S,
+            asked=asked,
             on_check=show,
         )
     host.record.require("smoke", findings, "the model does not answer as it must")
