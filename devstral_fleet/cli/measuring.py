@@ -55,4 +55,12 @@ def report(
     return workflow.report(console, run, format)
 
 
-TASKS = (verify, bench, report)
+@verb(before="run id, or its directory", now="a later one, or 'median': the run's hosts beside their median")
+def compare(console: "Console", before: str, now: str, json: bool = False) -> "ExitCode":
+    """Compare two runs, or one run's hosts with their median; exit 6 where one is slower than it may be."""
+    from devstral_fleet.workflows import compare as workflow
+
+    return workflow.compare(console, before, now)
+
+
+TASKS = (verify, bench, report, compare)

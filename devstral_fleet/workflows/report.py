@@ -13,16 +13,20 @@ def report(console: Console, run: str, wanted: str) -> ExitCode:
     """Print a run's report, or the path of its HTML page."""
     if wanted not in {*FILES, "path"}:
         raise ConfigurationError(f"no report format '{wanted}'", fix=f"one of: {', '.join(FILES)}, path")
-    directory = _directory(run)
+    folder = directory(run)
     if wanted == "path":
-        console.text(str(directory / "report.html"))
+        console.text(str(folder / "report.html"))
     else:
-        console.text((directory / FILES[wanted]).read_text())
+        console.text((folder / FILES[wanted]).read_text())
     return ExitCode.OK
 
 
-def _directory(run: str) -> Path:
-    """The run that was named, else the newest with a report."""
+def directory(run: str) -> Path:
+    """The run that was named by its id or directory, else the newest with a report.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
     root = project.runs()
     named = [Path(run), root / run] if run else sorted(root.glob("*"), reverse=True)
     found = next((path for path in named if (path / "report.json").is_file()), None)

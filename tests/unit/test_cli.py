@@ -19,6 +19,7 @@ VERBS = {
     *(
         "plan",
         "command",
+        "compare",
         "init",
         "build",
         "images",
@@ -92,7 +93,7 @@ def test_a_task_says_what_it_is_and_every_option_what_it_does(name: str) -> None
     assert not task.is_default
 
 
-@pytest.mark.parametrize("name", sorted(VERBS - {"command", "report", "lab.up", "lab.down"}))
+@pytest.mark.parametrize("name", sorted(VERBS - {"command", "compare", "report", "lab.up", "lab.down"}))
 def test_a_verb_on_hosts_takes_host_and_inventory(name: str) -> None:
     kinds = {argument.name: argument.kind for argument in arguments(name)}
     assert (kinds["host"], kinds["inventory"]) == (str, str)
