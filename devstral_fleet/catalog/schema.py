@@ -186,6 +186,8 @@ class Workload(Value):
     range_ratio: float = Field(ge=0, le=1)
     smoke_concurrency: int
     smoke_repeats: int = Field(gt=0)
+    accelerators: tuple[Accelerator, ...]
+    """Those for which it is one of 'all'."""
     points: tuple[WorkloadPoint, ...]
 
     @model_validator(mode="after")

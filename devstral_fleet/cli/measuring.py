@@ -21,7 +21,10 @@ def verify(
 
 
 @verb(
-    workload="catalog name of the workload (default: the host's smoke workload)",
+    workload="catalog name of a workload, or 'all' (default: the host's smoke workload)",
+    concurrency="requests in flight, a comma list: 1,16,100 (default: the catalog's)",
+    time_limit="seconds; points that would not end in them are left out",
+    resume="run id whose points are not measured again",
     repeats="how often each point is measured (default: the catalog's)",
     save_baseline="record the result as this host's baseline",
 )
@@ -30,7 +33,10 @@ def bench(
     host: str = "",
     inventory: str = "",
     workload: str = "",
+    concurrency: str = "",
     repeats: int = 0,
+    time_limit: int = 0,
+    resume: str = "",
     save_baseline: bool = False,
     lock_wait: int = 0,
     json: bool = False,
@@ -39,7 +45,8 @@ def bench(
     from devstral_fleet.workflows import bench as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    wish = workflow.Wish(workload, repeats, save_baseline, lock_wait_s=lock_wait)
+    levels = workflow.levels(concurrency)
+    wish = workflow.Wish(workload, repeats, save_baseline, levels, time_limit, resume, lock_wait_s=lock_wait)
     return workflow.bench(console, Ask(host, inventory), wish)
 
 

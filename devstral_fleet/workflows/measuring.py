@@ -1,15 +1,16 @@
 """Measure beside the engine, as a job that survives a dropped connection, and judge by the baseline."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import job
-from devstral_fleet.bench import baselines, command, parse, progress, verdict
+from devstral_fleet.bench import baselines, command, parse, progress, selection, verdict
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.bench.selection import Chosen
 from devstral_fleet.catalog.schema import Workload, WorkloadPoint
 from devstral_fleet.errors import FleetError, PerformanceError, VerificationError
 from devstral_fleet.findings import Verdict
@@ -24,7 +25,7 @@ SHOWN_LINES = 20
 def smoke_bench(host: Host, run_id: str, inventory: Path) -> None:
     """Run the deploy's own benchmark; raise PerformanceError when its verdict is `fail`."""
     workload = catalogs.load().workload(host.plan.smoke_workload)
-    measured = measure(host, run_id, workload, (workload.smoke_point,), workload.smoke_repeats)
+    measured = measure(host, run_id, (Chosen(workload, workload.smoke_point),), workload.smoke_repeats)
     require(host, measured, judge(host, measured, inventory))
 
 
@@ -39,27 +40,52 @@ def require_readable_baselines(inventory: Path, hosts: Iterable[str]) -> None:
 
 
 def measure(
-    host: Host, run_id: str, workload: Workload, points: tuple[WorkloadPoint, ...], repeats: int
+    host: Host,
+    run_id: str,
+    points: Sequence[Chosen],
+    repeats: int,
+    *,
+    time_limit_s: float = 0.0,
+    already: Sequence[Measurement] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Measurement, ...]:
-    """Measure each point `repeats` times and put the rows into the record; no job's files stay on the host."""
-    measured: list[Measurement] = []
+    """Measure each point `repeats` times and put the rows into the record; no job's files stay on the host.
+
+    Args:
+        time_limit_s: a point that would end after it is left out, and so is the rest of the longer ones; 0 for none.
+        already: what an earlier run measured, which is not measured again.
+    """
+    measured, began = list(already), clock()
+    done = {(one.workload, one.concurrency, one.num_prompts) for one in already}
+    wanted = [one for one in points if (one.workload.name, one.point.concurrency, one.point.num_prompts) not in done]
     process = host.service().pid
     job.clear(host.shell, host.layout.jobs)  # of a controller that died while it measured
     try:
-        for point in points:
-            with host.record.phase(f"bench {workload.name} at {point.concurrency}"):
-                ids = [f"{run_id}-{workload.name}-{point.concurrency}-{number}" for number in range(1, repeats + 1)]
-                results = tuple(_one(host, job_id, workload, point) for job_id in ids)
-                measured.append(Measurement.of(host.plan, workload, point, results))
-                host.record.console.result(f"{measured[-1].median('output_throughput') or 0:.0f} tok/s")
+        for number, chosen in enumerate(wanted):
+            left_s, needed_s = time_limit_s - (clock() - began), selection.estimate_s(measured, chosen, repeats)
+            if time_limit_s and needed_s > left_s:
+                host.record.add("findings_after", selection.left_out(wanted[number:], needed_s, left_s, run_id))
+                break
+            measured.append(_point(host, run_id, chosen, repeats))
             host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
-    except BaseException:
+    except BaseException as error:
+        if len(wanted) > 1 and isinstance(error, FleetError):
+            host.record.add("findings_after", selection.partial(len(measured), len(already) + len(wanted), run_id))
         with suppress(FleetError):  # a host that is away must not hide what ended the measurement
             job.clear(host.shell, host.layout.jobs)
         raise
     job.clear(host.shell, host.layout.jobs)
     require_same_engine(host, process)
     return tuple(measured)
+
+
+def _point(host: Host, run_id: str, chosen: Chosen, repeats: int) -> Measurement:
+    workload, point = chosen
+    with host.record.phase(f"bench {chosen.name}"):
+        ids = [f"{run_id}-{workload.name}-{point.concurrency}-{number}" for number in range(1, repeats + 1)]
+        measured = Measurement.of(host.plan, workload, point, [_one(host, job_id, workload, point) for job_id in ids])
+        host.record.console.result(f"{measured.median('output_throughput') or 0:.0f} tok/s")
+    return measured
 
 
 def require_same_engine(host: Host, process: int) -> None:

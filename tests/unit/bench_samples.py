@@ -18,6 +18,7 @@ CHAT = Workload(
     range_ratio=0.0,
     smoke_concurrency=16,
     smoke_repeats=3,
+    accelerators=("nvidia",),
     points=(
         WorkloadPoint(concurrency=1, num_prompts=10, total_input_tokens=6101, total_output_tokens=4220),
         WorkloadPoint(concurrency=16, num_prompts=80, total_input_tokens=39668, total_output_tokens=40805),

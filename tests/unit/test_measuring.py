@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from devstral_fleet import catalog as catalogs
+from devstral_fleet.bench.selection import Chosen
 from devstral_fleet.errors import UnreachableError, VerificationError
 from devstral_fleet.shell import CommandResult, LocalShell
 from devstral_fleet.workflows.host import Host
@@ -41,7 +42,7 @@ def test_an_interrupt_is_not_hidden_by_a_host_that_went_away() -> None:
     host = Host(wanted, Leaving(), HostRecord(wanted, console))
     workload = catalogs.load().workload(host.plan.smoke_workload)
     with pytest.raises(KeyboardInterrupt):
-        measure(host, "run-1", workload, (workload.smoke_point,), 1)
+        measure(host, "run-1", (Chosen(workload, workload.smoke_point),), 1)
     assert host.record.phases[-1].name.startswith("bench")
 
 

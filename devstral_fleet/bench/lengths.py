@@ -1,6 +1,11 @@
-"""numpy's legacy `random.randint`, without numpy: what sglang.bench_serving draws lengths with."""
+"""The lengths that sglang.bench_serving draws: numpy's legacy `random.randint`, without numpy.
+
+So the token totals of any number of prompts are known before they are asked for.
+"""
 
 import random
+
+from devstral_fleet.catalog.schema import Workload
 
 WORDS = 624
 
@@ -25,3 +30,12 @@ class LegacyRandom:
             if value <= span:
                 drawn.append(low + value)
         return drawn
+
+
+def totals(workload: Workload, num_prompts: int) -> tuple[int, int]:
+    """Return the input and output tokens of all prompts: every input length is drawn before the first output length."""
+    drawn = LegacyRandom(workload.seed)
+    lengths = (workload.input_tokens, workload.output_tokens)
+    lows = (max(int(length * workload.range_ratio), 1) for length in lengths)
+    inputs, outputs = (sum(drawn.integers(low, high, num_prompts)) for low, high in zip(lows, lengths, strict=True))
+    return inputs, outputs
