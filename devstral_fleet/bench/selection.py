@@ -70,17 +70,18 @@ def _other(workload: Workload, level: int) -> WorkloadPoint:
     return WorkloadPoint(concurrency=level, num_prompts=prompts, total_input_tokens=inputs, total_output_tokens=outputs)
 
 
-def estimate_s(measured: Sequence[Measurement], chosen: Chosen, repeats: int) -> float:
+def estimate_s(measured: Sequence[Measurement], chosen: Chosen, repeats: int, *, around_s: float) -> float:
     """Return about how many seconds a point will take, by the time per token that was measured nearest to it.
 
-    0 where nothing was measured yet.
+    0 where nothing was measured yet. `around_s`: what a repeat takes beside its requests, its start and its warm-up.
     """
     known = [one for one in measured if one.median("median_tpot_ms")]
     if not known:
         return 0.0
     nearest = min(known, key=lambda one: abs(one.concurrency - chosen.point.concurrency))
     token_s = (nearest.median("median_tpot_ms") or 0.0) / 1000
-    return chosen.point.total_output_tokens / chosen.point.concurrency * token_s * repeats * MARGIN
+    requests_s = chosen.point.total_output_tokens / chosen.point.concurrency * token_s * MARGIN
+    return (requests_s + around_s) * repeats
 
 
 def left_out(rest: Sequence[Chosen], needed_s: float, left_s: float, run_id: str) -> tuple[Finding, ...]:

@@ -55,18 +55,21 @@ def measure(
         time_limit_s: a point that would end after it is left out, and so is the rest of the longer ones; 0 for none.
         already: what an earlier run measured, which is not measured again.
     """
-    measured, began = list(already), clock()
+    measured, began, around_s = list(already), clock(), 0.0
     done = {(one.workload, one.concurrency, one.num_prompts) for one in already}
     wanted = [one for one in points if (one.workload.name, one.point.concurrency, one.point.num_prompts) not in done]
     process = host.service().pid
     job.clear(host.shell, host.layout.jobs)  # of a controller that died while it measured
     try:
         for number, chosen in enumerate(wanted):
-            left_s, needed_s = time_limit_s - (clock() - began), selection.estimate_s(measured, chosen, repeats)
+            start, needed_s = clock(), selection.estimate_s(measured, chosen, repeats, around_s=around_s)
+            left_s = time_limit_s - (start - began)
             if time_limit_s and needed_s > left_s:
                 host.record.add("findings_after", selection.left_out(wanted[number:], needed_s, left_s, run_id))
                 break
             measured.append(_point(host, run_id, chosen, repeats))
+            requests_s = sum(result.duration for result in measured[-1].results)
+            around_s = max(around_s, (clock() - start - requests_s) / repeats)
             host.record.known["bench"] = tuple(BenchRow.of(one) for one in measured)
     except BaseException as error:
         if len(wanted) > 1 and isinstance(error, FleetError):

@@ -93,10 +93,10 @@ def measured(concurrency: int, tpot_ms: float) -> Measurement:
 
 def test_an_estimate_goes_by_the_nearest_level() -> None:
     chosen = Chosen(CHAT, CHAT.points[1])
-    assert selection.estimate_s([], chosen, 3) == 0
+    assert selection.estimate_s([], chosen, 3, around_s=9) == 0
     known = [measured(1, 10.0), measured(20, 20.0), measured(100, 40.0)]
-    expected = 40805 / 16 * 0.020 * 3 * selection.MARGIN
-    assert selection.estimate_s(known, chosen, 3) == pytest.approx(expected)
+    expected = (40805 / 16 * 0.020 * selection.MARGIN + 9) * 3
+    assert selection.estimate_s(known, chosen, 3, around_s=9) == pytest.approx(expected)
 
 
 @dataclass
