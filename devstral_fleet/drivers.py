@@ -80,7 +80,9 @@ def decide(intent: HostIntent, facts: HostFacts, system: System, seen: Seen, cat
     packages = () if there else _driver_packages(facts, system, vendor, own, version, catalog)
     fabric = _fabric_manager(vendor, seen, version, catalog)
     runtime, toolkit = _runtime(intent, seen, vendor)
-    diagnostics = catalog.provisioning.diagnostics[vendor] if intent.diagnostics else ()
+    cuda = seen.gpus.cuda.partition(".")[0] or catalog.provisioning.cuda
+    tools = catalog.provisioning.diagnostics[vendor] if intent.diagnostics else ()
+    diagnostics = tuple(name.format(cuda=cuda) for name in tools)
     names = (
         *((f"{vendor}-driver",) if (packages and not own) or fabric else ()),
         *(system.beside if packages and not own else ()),

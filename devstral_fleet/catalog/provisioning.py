@@ -61,10 +61,12 @@ class Provisioning(Value):
     repositories: dict[str, dict[Family, Repository]]
     """Vendors' repositories by name, which is also the site's word for a mirror or a key."""
     driver_versions: dict[Vendor, str]
+    cuda: str
+    """First number of the CUDA of NVIDIA's driver."""
     rocm: str
     """ROCm of AMD's driver."""
     fabric_manager: tuple[str, ...]
     nvlink_management: tuple[str, ...]
     """Beside Fabric Manager where NVSwitches are managed over InfiniBand."""
     diagnostics: dict[Vendor, tuple[str, ...]]
-    """Packages of the vendor's diagnostics."""
+    """Packages of the vendor's diagnostics; `{cuda}` is the first number of the CUDA that the host's driver serves."""

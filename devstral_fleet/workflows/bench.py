@@ -108,7 +108,7 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish, work: Work)
         )
     judged = measuring.judge(host, measured, inventory)
     if wish.save_baseline:
-        rows = [baselines.record(one, repeats=repeats) for one in measured]
+        rows = [baselines.record(one, repeats=len(one.results)) for one in measured]
         path = baselines.save(inventory_directory(inventory), host.name, rows)
         host.record.known["baseline_command"] = ""
         host.record.console.host(host.name, f"baseline recorded in {path}")

@@ -82,6 +82,9 @@ def test_the_vendors_diagnostics_come_where_the_site_asks_for_them() -> None:
     assert [each.name for each in found.repositories] == ["nvidia-driver"]
     assert found.driver
     assert found.driver.services == ("nvidia-persistenced", "nvidia-dcgm")
+    old = READY.model_copy(update={"cuda": "12.8"})
+    assert plan(found=seen(old), diagnostics=True).packages[-1] == "datacenter-gpu-manager-4-cuda12"
+    assert plan(diagnostics=True).packages[-1] == "datacenter-gpu-manager-4-cuda13"
     amd = plan("ubuntu", "24.04", diagnostics=True, **AMD)
     assert amd.packages[-2:] == ("amdgpu-dkms", "rocm-validation-suite")
     assert "URIs: https://repo.radeon.com/rocm/apt/7.2.3\nSuites: noble\n" in amd.repositories[-1].text
