@@ -121,8 +121,9 @@ class DeploymentPlan(Value):
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that name this plan's content; equal plans need no new release."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Twelve hex digits that name this plan's content; equal plans need no new release, whatever their notes."""
+        content = self.model_dump(mode="json", exclude={"notes"})
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property

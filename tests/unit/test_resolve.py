@@ -281,3 +281,10 @@ def test_hosts_of_other_addresses_may_share_home_and_port() -> None:
         [gpu_host(name="a"), gpu_host(name="b", connection=other), cpu_host(name="c")], CATALOG, SOURCES
     )
     assert list(plans) == ["a", "b", "c"]
+
+
+def test_another_note_is_no_other_plan() -> None:
+    plan = resolve(gpu_host(), CATALOG, SOURCES)
+    assert any("lose every ]" in note for note in plan.notes)
+    assert plan.model_copy(update={"notes": ()}).digest == plan.digest
+    assert plan.model_copy(update={"port": 30001}).digest != plan.digest
