@@ -53,6 +53,11 @@ class Measurement(Value):
         )
 
     @property
+    def key(self) -> tuple[str, int, int]:
+        """What names the point that was measured."""
+        return self.workload, self.concurrency, self.num_prompts
+
+    @property
     def failures(self) -> int:
         """Requests without an answer, over all repeats."""
         return sum(result.failures for result in self.results)

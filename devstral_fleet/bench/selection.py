@@ -29,6 +29,11 @@ class Chosen(NamedTuple):
     def name(self) -> str:
         return f"{self.workload.name} at {self.point.concurrency}"
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """As the measurement's."""
+        return self.workload.name, self.point.concurrency, self.point.num_prompts
+
 
 def choose(
     catalog: Catalog, plan: DeploymentPlan, *, workload: str = "", concurrency: Sequence[int] = ()

@@ -54,12 +54,12 @@ def between(before: RunReport, now: RunReport, tolerances: Tolerances) -> Compar
             continue
         changed += _changed(before, old, now, new)
         for row in new.bench:
-            earlier = next((one for one in old.bench if _point(one) == _point(row)), None)
+            earlier = next((one for one in old.bench if one.key == row.key), None)
             problem = _other_tokens(earlier, row)
             if earlier is None or problem:
                 uncompared.append(f"{new.host}: {row.workload} at {row.concurrency}: {problem}")
             else:
-                differences += _of_rows(new, row, earlier.medians, _spreads(earlier), tolerances)
+                differences += _of_rows(new, row, earlier.medians, earlier.spreads_percent, tolerances)
     if not pairs:
         uncompared.append("no host was measured in both runs")
     return Comparison(differences=tuple(differences), changed=tuple(changed), uncompared=tuple(uncompared))
@@ -70,7 +70,7 @@ def fleet(report: RunReport, tolerances: Tolerances) -> Comparison:
     kinds: dict[tuple[object, ...], list[tuple[HostReport, BenchRow]]] = {}
     for host in report.hosts:
         for row in host.bench:
-            kinds.setdefault((*_kind(host.plan), *_point(row)), []).append((host, row))
+            kinds.setdefault((*_kind(host.plan), *row.key), []).append((host, row))
     differences, uncompared = list[Difference](), list[str]()
     for members in kinds.values():
         if len(members) < LEAST_HOSTS:
@@ -97,10 +97,6 @@ def _kind(plan: DeploymentPlan | None) -> tuple[object, ...]:
     return tuple(getattr(plan, name) for name in SAME_PLAN) if plan else ()
 
 
-def _point(row: BenchRow) -> tuple[str, int, int]:
-    return row.workload, row.concurrency, row.num_prompts
-
-
 def _other_plan(old: DeploymentPlan | None, new: DeploymentPlan | None) -> str:
     pairs = zip(SAME_PLAN, _kind(old), _kind(new), strict=False)
     return "; ".join(f"{name} was {was}, is {now}" for name, was, now in pairs if was != now)
@@ -125,10 +121,6 @@ def _changed(before: RunReport, old: HostReport, now: RunReport, new: HostReport
 def _fingerprint(report: RunReport, host: HostReport) -> dict[str, str]:
     found = (tables.fingerprint(report, host), *((tables.plan(host.plan),) if host.plan else ()))
     return {row[0].text: row[1].text for table in found for row in table.rows}
-
-
-def _spreads(row: BenchRow) -> dict[str, float]:
-    return dict(row.spreads_percent)
 
 
 def _medians(rows: Sequence[BenchRow]) -> dict[str, float]:

@@ -114,6 +114,11 @@ class BenchRow(Value):
     spreads_percent: dict[str, float]
     """Metric -> (largest - smallest) / median of the repeats in percent."""
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What names the point that was measured."""
+        return self.workload, self.concurrency, self.num_prompts
+
     @classmethod
     def of(cls, measurement: Measurement) -> "BenchRow":
         medians = {name: measurement.median(name) for name in SHOWN_METRICS}

@@ -17,6 +17,7 @@ from devstral_fleet.smoke.tools import (
     WEATHER,
     Call,
     call_problems,
+    calls_of,
 )
 
 PROMPT: dict[str, Any] = {"role": "user", "content": "Write a Python function that adds two integers."}
@@ -72,11 +73,7 @@ def chat_streamed(session: Session) -> Seen:
 def tool_call(session: Session) -> Seen:
     """A question that needs the tool gets one call that fits the schema."""
     choice = _choice(session.chat(TOOL_REQUEST | {"extra_body": session.call_extras()}))
-    calls = [
-        Call(id=call.id or "", name=call.function.name or "", arguments=call.function.arguments or "")
-        for call in choice.message.tool_calls or ()
-        if call.type == "function"
-    ]
+    calls = calls_of(choice.message)
     return _call_seen("get_weather, required, strict", calls, choice.message.content, choice.finish_reason)
 
 

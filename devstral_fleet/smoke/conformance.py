@@ -14,7 +14,7 @@ from devstral_fleet.smoke import tool_cases
 from devstral_fleet.smoke.session import CheckFailed, Seen, Session
 from devstral_fleet.smoke.steering import DEEP_BIAS, has_random_weights
 from devstral_fleet.smoke.tool_cases import ToolCase
-from devstral_fleet.smoke.tools import LEAKED_MARKER, Call
+from devstral_fleet.smoke.tools import LEAKED_MARKER, Call, calls_of
 
 PREFIX = "tools-"
 CALL_TOKENS = 512
@@ -83,8 +83,6 @@ def _body(case: ToolCase, session: Session) -> dict[str, Any]:
         body["tools"] = offered
     if offered or case.tool_choice != "none":
         body["tool_choice"] = case.raw_tool_choice or _choice(case)
-    if case.expect.text and case.tool_choice == "required":  # a case without any tool
-        del body["tool_choice"]
     wanted = DEEP_BIAS if case.expect.calls else {case.steered: STEERED} if case.steered else {}
     bias = session.bias_of(wanted) if wanted else {}
     extras = {} if case.expect.calls else session.answer_extras()
@@ -121,12 +119,7 @@ def _whole(session: Session, body: dict[str, Any]) -> Answer:
     if not completion.choices:
         return Answer(faults=["the answer has no choice"])
     choice = completion.choices[0]
-    calls = [
-        Call(call.id or "", call.function.name or "", call.function.arguments or "")
-        for call in choice.message.tool_calls or ()
-        if call.type == "function"
-    ]
-    return Answer(choice.message.content or "", calls, choice.finish_reason or "")
+    return Answer(choice.message.content or "", calls_of(choice.message), choice.finish_reason or "")
 
 
 def _streamed(session: Session, body: dict[str, Any]) -> Answer:

@@ -53,7 +53,7 @@ class ToolCase(Value):
     raw_tools: tuple[dict[str, Any], ...] = ()
     """Tools as they are sent, in place of named ones."""
     tool_choice: str = "required"
-    """'auto', 'none', 'required', or a tool's name; nothing is sent of it without tools."""
+    """'auto', 'none', 'required', or a tool's name; 'none' is not sent without tools."""
     raw_tool_choice: str = ""
     messages: tuple[Mapping[str, Any], ...] = QUESTION
     expect: Expected

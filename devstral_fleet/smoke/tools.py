@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from openai.types.chat import ChatCompletionMessage
+
 PARAMETERS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -57,6 +59,15 @@ class Call:
     id: str = ""
     name: str = ""
     arguments: str = ""
+
+
+def calls_of(message: ChatCompletionMessage) -> list[Call]:
+    """Return the calls of a whole answer."""
+    return [
+        Call(id=call.id or "", name=call.function.name or "", arguments=call.function.arguments or "")
+        for call in message.tool_calls or ()
+        if call.type == "function"
+    ]
 
 
 def call_problems(call: Call) -> list[str]:

@@ -90,8 +90,8 @@ def _already(target: Target, points: tuple[Chosen, ...], earlier: RunReport | No
             fix="leave --resume out",
             host=target.name,
         )
-    rows = {(row.workload, row.concurrency, row.num_prompts): row for row in host.bench}
-    known = ((one, rows.get((one.workload.name, one.point.concurrency, one.point.num_prompts))) for one in points)
+    rows = {row.key: row for row in host.bench}
+    known = ((one, rows.get(one.key)) for one in points)
     return tuple(Measurement.of(target.plan, *one, row.results) for one, row in known if row)
 
 

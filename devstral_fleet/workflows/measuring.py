@@ -56,8 +56,8 @@ def measure(
         already: what an earlier run measured, which is not measured again.
     """
     measured, began, around_s = list(already), clock(), 0.0
-    done = {(one.workload, one.concurrency, one.num_prompts) for one in already}
-    wanted = [one for one in points if (one.workload.name, one.point.concurrency, one.point.num_prompts) not in done]
+    done = {one.key for one in already}
+    wanted = [one for one in points if one.key not in done]
     process = host.service().pid
     job.clear(host.shell, host.layout.jobs)  # of a controller that died while it measured
     try:

@@ -1,7 +1,6 @@
 """A host of the lab that is as `provision` leaves it, and the same checks there by Ansible alone and by pyinfra."""
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,11 +11,12 @@ from pathlib import Path
 from devstral_fleet import catalog as catalogs
 from devstral_fleet.lab import image
 from devstral_fleet.playbook_events import Reader, TaskFinished
+from tests.bench.by_hand import command
 from tests.support.fleet import Site, succeeded
 from tests.support.host_container import HostContainer, host_lab
 from tests.support.package_site import repository_of
 from tests.support.systemd_host import HOME, PORT
-from tests.support.tree import ROOT, program
+from tests.support.tree import program
 
 MISSING = ("pciutils", "python3-venv", "logrotate")
 """Packages that the lab's hosts have not."""
@@ -54,8 +54,8 @@ class ConvergedHost:
     def pyinfra(self) -> list[str]:
         """Words of a pyinfra run that looks at the same packages and at Docker; it is installed for that."""
         environment = self.folder / "pyinfra"
-        _run(sys.executable, "-m", "venv", str(environment))
-        _run(str(environment / "bin" / "pip"), "install", "--quiet", PYINFRA)
+        command(sys.executable, "-m", "venv", environment)
+        command(environment / "bin" / "pip", "install", "--quiet", PYINFRA)
         provisioning = catalogs.load().provisioning
         names = [*provisioning.packages["debian"], *provisioning.systems["debian-12"].docker]
         data = {
@@ -85,9 +85,3 @@ def converged_host() -> Iterator[ConvergedHost]:
         with repository_of(host, image.SUITE, MISSING, Path(name)):
             succeeded(site.set(runtime="container").invoke("provision"))
             yield ConvergedHost(host, site, Path(name))
-
-
-def _run(*argv: str) -> None:
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(argv)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
