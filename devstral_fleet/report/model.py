@@ -7,14 +7,18 @@ from typing import Literal
 
 from pydantic import Field
 
+from devstral_fleet.bench.accuracy import AccuracyResult
+from devstral_fleet.bench.goodput import Goodput
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.bench.usage import GpuUsage
 from devstral_fleet.catalog.schema import Baseline
 from devstral_fleet.errors import FleetError
 from devstral_fleet.facts import AcceleratorFacts, HostFacts, VersionsFacts
 from devstral_fleet.findings import Finding, FindingState, Verdict, VerdictState
 from devstral_fleet.model import Value
 from devstral_fleet.plan import DeploymentPlan
+from devstral_fleet.startup import Startup
 
 SLOWEST_TASKS = 10
 
@@ -113,6 +117,10 @@ class BenchRow(Value):
     """Metric (JSONL key) -> median over the repeats."""
     spreads_percent: dict[str, float]
     """Metric -> (largest - smallest) / median of the repeats in percent."""
+    goodput: Goodput | None = None
+    """None where the workload has no objective."""
+    usage: tuple[GpuUsage, ...] = ()
+    """The GPUs that served it; () where there are none."""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -161,6 +169,11 @@ class HostReport(Value):
     """Other hardware's numbers for the same model and workload: shown, never a verdict."""
     baseline_command: str = ""
     """Command that records this host's baseline, where it has none."""
+    accuracy: tuple[AccuracyResult, ...] = ()
+    startup: Startup | None = None
+    """The start of what serves, where this run made it."""
+    earlier_startups: tuple[Startup, ...] = ()
+    """The starts on this host before it, newest first."""
     error: ErrorReport | None = None
     versions: VersionsFacts | None = None
     facts: HostFacts | None = None
