@@ -40,7 +40,7 @@ def paths(plan: DeploymentPlan, release_id: str, *, by_systemd: bool) -> list[st
         *(layout.home, layout.environments, layout.models, layout.releases, layout.log.parent, layout.jobs),
         *(layout.secrets, *(layout.secrets / name for name in ("api.key", "engine.yml", "auth.header"))),
         *(release, *(release / name for name in ("start", "logging.json", "release.json"))),
-        *(layout.serving, model / (".complete" if plan.files.source == "generated" else "config.json")),
+        *(layout.serving, model / ("config.json" if plan.files.source == "hub" else ".complete")),
         *_runtime(layout, plan),
         *(_unit(layout) if by_systemd else _supervisor(layout)),
     ]

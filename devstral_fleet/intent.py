@@ -62,6 +62,10 @@ class HostIntent(Value):
     """Extra environment of engine and benchmark; never a secret."""
     engine_requirements: str | None = None
     """Path on the controller of a site's own locked requirements of the engine: native, or in our image for a CPU."""
+    wheels: str | None = None
+    """Path on the controller of a folder of wheels: the native engine is installed from it, and no index is asked."""
+    host_torch: str | None = None
+    """Version of the torch that `python` has on the host; the native engine sees that interpreter's packages."""
     python: str = "python3"
     """Interpreter on the host that makes the native engine environment."""
     drain_deadline_s: int | None = Field(default=None, ge=1)

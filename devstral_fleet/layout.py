@@ -39,6 +39,11 @@ class HostLayout:
         return self.home / "environments"
 
     @property
+    def wheels(self) -> PurePosixPath:
+        """The site's wheels, where environments are made without an index."""
+        return self.home / "wheels"
+
+    @property
     def models(self) -> PurePosixPath:
         return self.home / "models"
 

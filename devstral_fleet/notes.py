@@ -53,6 +53,8 @@ def _pins(plan: DeploymentPlan) -> list[str]:
         found += [] if pinned else [f"Base image {plan.image.base} is not pinned by digest."]
     elif plan.image and not plan.image.digest:
         found.append(f"Image {plan.image.reference} is not pinned by digest; that the tag exists was not checked.")
+    if plan.files.source == "weightless":
+        found.append("No weights: the true architecture with random numbers; its speed is real, its text is noise.")
     if plan.files.source == "hub" and not plan.files.revision:
         found.append(f"No revision of {plan.repository} is pinned.")
     return found

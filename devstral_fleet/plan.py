@@ -50,9 +50,9 @@ class ImageChoice(Value):
 
 
 class ModelFiles(Value):
-    """The model's files on the host. `source` 'generated' models are made there by `recipe`."""
+    """The model's files on the host: from a hub, or made there by `recipe`, all of them or all but the weights."""
 
-    source: Literal["hub", "generated"]
+    source: Literal["hub", "generated", "weightless"]
     repository: str
     revision: str | None
     directory: str
@@ -71,7 +71,12 @@ class EngineEnvironment(Value):
     torch: str
     """Requirement of torch, such as 'torch==<version>+cpu'; '' when the requirements file pins it."""
     torch_index: str
-    """Index asked for torch where pip's own configuration offers none."""
+    """Index asked for torch where pip's own configuration offers none; '' beside a torch that the host has."""
+
+    @property
+    def is_torch_of_host(self) -> bool:
+        """Whether the environment sees the packages of the interpreter that makes it, its torch among them."""
+        return bool(self.torch) and not self.torch_index
 
 
 class DeploymentPlan(Value):

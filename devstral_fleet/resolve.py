@@ -91,7 +91,7 @@ def _plan(
     """Put the plan together; every name is known to exist."""
     model, gpu, version = demand.model, demand.gpu, demand.engine.version
     image = image_choice.catalog_image(intent, catalog, sources.drivers.get(intent.name, ""))
-    files = model_files(model)
+    files = model_files(model, weightless=is_weightless(intent, model))
     plan = DeploymentPlan(
         host=intent.name,
         accelerator=intent.accelerator,
@@ -157,28 +157,34 @@ def _native(intent: HostIntent, catalog: Catalog) -> NativeEnvironment | None:
 
 
 def _engine_environment(intent: HostIntent, catalog: Catalog, sources: Sources) -> EngineEnvironment | None:
-    """Name the native environment; a site's own requirements pin torch themselves."""
+    """Name the native environment; a site's own requirements pin torch themselves, or the host has it."""
     if intent.runtime != "native":
         return None
     name, known = requirements_file(intent, catalog), _native(intent, catalog)
     own = bool(intent.engine_requirements) or known is None
     torch, index = ("", "") if own or known is None else (known.torch, known.torch_index)
+    if intent.host_torch:
+        torch, index = f"torch=={intent.host_torch}", ""
     digest = environment_digest(sources.requirements[name], torch, intent.python, sources.shims)
     return EngineEnvironment(requirements=name, digest=digest, torch=torch, torch_index=index)
 
 
-def model_files(model: Model) -> ModelFiles:
+def is_weightless(intent: HostIntent, model: Model) -> bool:
+    """Tell whether the host makes the model's files itself, without weights: speed is real then, the text is noise."""
+    return intent.load_format == "dummy" and intent.runtime == "native" and bool(model.weightless)
+
+
+def model_files(model: Model, *, weightless: bool = False) -> ModelFiles:
     """Name a model's files on a host; the directory's name tells recipes and revisions apart."""
-    mark = model.revision or "main"
-    if model.recipe:
-        recipe = json.dumps(model.recipe, sort_keys=True)
-        mark = hashlib.sha256(recipe.encode()).hexdigest()[:RECIPE_DIGITS]
+    mark, source, recipe = model.revision or "main", model.source, model.recipe
+    if recipe:
+        mark = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:RECIPE_DIGITS]
     return ModelFiles(
-        source=model.source,
+        source="weightless" if weightless else source,
         repository=model.repository,
         revision=model.revision,
-        directory=f"{model.name}-{mark}",
-        recipe=model.recipe,
+        directory=f"{model.name}-weightless" if weightless else f"{model.name}-{mark}",
+        recipe={"configuration": model.weightless} if weightless else recipe,
         exclude=model.exclude,
     )
 
@@ -186,9 +192,10 @@ def model_files(model: Model) -> ModelFiles:
 def _arguments(intent: HostIntent, catalog: Catalog, chosen: Fit, style: Style, version: str) -> tuple[str, ...]:
     """Write SGLang's arguments; raises PlanError for one that the planned version does not have."""
     model, native = catalog.model(intent.model), _native(intent, catalog)
-    local = style.local_files or model.source == "generated"
+    files = model_files(model, weightless=is_weightless(intent, model))
+    local = style.local_files or files.source != "hub"
     launch = Launch(
-        model_path=str(HostLayout.of(intent.home).model(model_files(model).directory)) if local else model.repository,
+        model_path=str(HostLayout.of(intent.home).model(files.directory)) if local else model.repository,
         served_model_name=model.served_model_name,
         listen=intent.listen,
         port=intent.port,

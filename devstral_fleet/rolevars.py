@@ -25,6 +25,15 @@ TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
+class SiteWheels:
+    """The folder of wheels that environments are made from; '' where pip's own configuration says what is asked."""
+
+    folder: str = ""
+    is_on_host: bool = False
+    """Whether the host is the controller, so that it need not be copied."""
+
+
+@dataclass(frozen=True)
 class _Context:
     release_id: str
     previous_id: str
@@ -35,6 +44,7 @@ class _Context:
     python: str
     guarded: bool
     image_source: str
+    wheels: SiteWheels
     playbooks_digest: str
     audit: Mapping[str, object]
 
@@ -56,6 +66,7 @@ def role_variables(
     python: str = "python3",
     guarded: bool = True,
     image_source: str = "",
+    wheels: SiteWheels = SiteWheels(),
     playbooks_digest: str = "",
     audit: Mapping[str, object] | None = None,
 ) -> RoleVariables:
@@ -71,6 +82,7 @@ def role_variables(
         python: interpreter on the host (`HostIntent.python`).
         guarded: whether a guard watches over the switch; a rollback arms none.
         image_source: what the host's Docker pulls to get the plan's image, '' where the image's own name does.
+        wheels: what environments are made from.
         playbooks_digest: digest of the playbooks' files: a host that other ones left is not converged.
         audit: line for the host's audit log, None for none.
     """
@@ -84,6 +96,7 @@ def role_variables(
         python=python,
         guarded=guarded,
         image_source=image_source,
+        wheels=wheels,
         playbooks_digest=playbooks_digest,
         audit=audit or {},
     )
@@ -171,16 +184,26 @@ def _engine_environment(
         "python": context.python,
         "directory": str(layout.environment(environment.digest)),
         "requirements": context.requirements_path,
+        "wheels": _wheels(layout, context),
+        "wheels_source": "" if context.wheels.is_on_host else context.wheels.folder,
         "torch": environment.torch,
         "torch_index": environment.torch_index,
+        "torch_of_host": environment.is_torch_of_host,
         "transformers_minimum": plan.transformers_minimum,
-        "shims": plan.accelerator == "cpu" and environment.torch != "",
+        "shims": plan.accelerator == "cpu" and environment.torch != "" and not environment.is_torch_of_host,
     }
 
 
+def _wheels(layout: HostLayout, context: _Context) -> str:
+    """Where the site's wheels lie on the host, '' where there are none."""
+    found = context.wheels
+    return found.folder if found.is_on_host or not found.folder else str(layout.wheels)
+
+
 def _model_files(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dict[str, object]:
+    weightless = plan.files.source == "weightless"
     return {
-        "python": context.python,
+        "python": _engine_python(layout, plan.engine_environment) if weightless else context.python,
         "source": plan.files.source,
         "repository": plan.files.repository,
         "revision": plan.files.revision or "",
@@ -242,6 +265,7 @@ def _service(layout: HostLayout, plan: DeploymentPlan, context: _Context) -> dic
             "directory": str(layout.supervisor),
             "version": context.supervisor_version,
             "pip_python": _engine_python(layout, plan.engine_environment),
+            "wheels": _wheels(layout, context),
         },
     }
 

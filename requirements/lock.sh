@@ -24,3 +24,4 @@ compile() { # OUTPUT ARGUMENT...
 compile dev.lock --extra dev pyproject.toml "$@"
 compile toolkit.lock --constraint requirements/dev.lock pyproject.toml
 compile engine-cpu.lock --no-deps requirements/engine-cpu.in
+compile bundle.lock --no-deps requirements/bundle.in

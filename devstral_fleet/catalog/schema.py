@@ -50,6 +50,8 @@ class Model(Value):
     gated: bool
     recipe: dict[str, int | str] = Field(default_factory=dict)
     """What makes a generated model's files."""
+    weightless: str = ""
+    """File of the role model_files that describes the model without its weights (`fleet_load_format: dummy`)."""
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")

@@ -6,16 +6,17 @@ workflows are imported inside the tasks.
 
 from invoke import Collection
 
-from devstral_fleet.cli import deploying, imaging, lab, locking, looking, measuring, planning
+from devstral_fleet.cli import bundling, deploying, imaging, lab, locking, looking, measuring, planning
 
 
 def namespace() -> Collection:
-    """Build the root collection: every verb at the top, the lock's verbs below `lock`, the lab's below `lab`."""
+    """Build the root collection: every verb at the top, and below `lock`, `lab` and `bundle` theirs."""
     root = Collection()
     for module in (planning, imaging, deploying, measuring, looking):
         for task in module.TASKS:
             root.add_task(task)
     root.add_collection(Collection("lock", *locking.TASKS))
     root.add_collection(Collection("lab", *lab.TASKS))
+    root.add_collection(Collection("bundle", *bundling.TASKS))
     root.configure({"run": {"echo": False}})
     return root

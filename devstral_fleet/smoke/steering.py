@@ -20,7 +20,7 @@ def has_random_weights(plan: DeploymentPlan) -> bool:
     """Tell whether the planned weights are noise: made on the host, or SGLang's dummy loader."""
     pairs = zip(plan.arguments, plan.arguments[1:], strict=False)
     dummy = ("--load-format", "dummy") in pairs or "--load-format=dummy" in plan.arguments
-    return dummy or plan.files.source == "generated"
+    return dummy or plan.files.source != "hub"
 
 
 def logit_bias(token_ids: Sequence[Sequence[int]], wanted: Mapping[str, int] = BIAS) -> dict[str, int]:

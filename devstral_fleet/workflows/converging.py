@@ -144,7 +144,7 @@ class Converging:
         image_source: str = "",
         audit: Audit | None = None,
     ) -> rolevars.RoleVariables:
-        environment = plan.engine_environment
+        environment, intent = plan.engine_environment, self.host.target.intent
         return rolevars.role_variables(
             plan,
             release_id=release_id,
@@ -152,7 +152,8 @@ class Converging:
             service_manager=self._service_manager(),
             requirements_path=str(requirements_path(environment.requirements)) if environment else "",
             supervisor_version=catalogs.load().runtimes.supervisor,
-            python=self.host.target.intent.python,
+            python=intent.python,
+            wheels=rolevars.SiteWheels(intent.wheels or "", is_on_host=intent.connection.kind == "local"),
             playbooks_digest=project.playbooks_digest(),
             previous_id=return_to,
             guarded=guarded,

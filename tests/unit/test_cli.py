@@ -29,6 +29,8 @@ VERBS = {
         "stop",
         "verify",
         "bench",
+        "bundle.create",
+        "bundle.install",
         "report",
     ),
     *("doctor", "status", "logs", "audit", "connect", "lock.status", "lock.release", "lab.up", "lab.down"),
@@ -83,6 +85,9 @@ def test_the_verbs() -> None:
     assert set(tasks()) == VERBS
 
 
+HOSTLESS = {"command", "compare", "report", "lab.up", "lab.down", "bundle.create", "bundle.install"}
+
+
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_a_task_says_what_it_is_and_every_option_what_it_does(name: str) -> None:
     task = tasks()[name]
@@ -93,7 +98,7 @@ def test_a_task_says_what_it_is_and_every_option_what_it_does(name: str) -> None
     assert not task.is_default
 
 
-@pytest.mark.parametrize("name", sorted(VERBS - {"command", "compare", "report", "lab.up", "lab.down"}))
+@pytest.mark.parametrize("name", sorted(VERBS - HOSTLESS))
 def test_a_verb_on_hosts_takes_host_and_inventory(name: str) -> None:
     kinds = {argument.name: argument.kind for argument in arguments(name)}
     assert (kinds["host"], kinds["inventory"]) == (str, str)

@@ -57,11 +57,28 @@ def test_every_path_comes_from_the_layout(plan: DeploymentPlan) -> None:
 
 
 def test_shims_come_with_our_own_torch_on_a_cpu_alone(plan: DeploymentPlan) -> None:
-    environment = EngineEnvironment(requirements="", digest="d", torch="torch==1+cpu", torch_index="")
+    environment = EngineEnvironment(requirements="", digest="d", torch="torch==1+cpu", torch_index="i")
     ours = plan.model_copy(update={"engine_environment": environment})
     assert variables(ours)["engine_environment"]["shims"] is True
     assert variables(plan)["engine_environment"]["shims"] is False
     assert variables(ours.model_copy(update={"accelerator": "nvidia"}))["engine_environment"]["shims"] is False
+
+
+def test_a_sites_wheels_are_copied_to_a_host_that_is_another_machine(plan: DeploymentPlan) -> None:
+    for on_host, folder, copied in ((True, "/site/wheels", ""), (False, f"{plan.home}/wheels", "/site/wheels")):
+        roles = variables(plan, wheels=rolevars.SiteWheels("/site/wheels", is_on_host=on_host))
+        environment = roles["engine_environment"]
+        assert (environment["wheels"], environment["wheels_source"]) == (folder, copied)
+        service: Any = roles["service"]
+        assert service["supervisor"]["wheels"] == folder
+    assert variables(plan)["engine_environment"]["wheels"] == ""
+
+
+def test_beside_a_torch_of_the_host_none_is_installed_and_its_packages_are_seen(plan: DeploymentPlan) -> None:
+    environment = EngineEnvironment(requirements="", digest="d", torch="torch==2.11.0", torch_index="")
+    role = variables(plan.model_copy(update={"engine_environment": environment}))["engine_environment"]
+    assert (role["torch_of_host"], role["torch_index"], role["shims"]) == (True, "", False)
+    assert variables(plan)["engine_environment"]["torch_of_host"] is False
 
 
 def test_a_model_without_revision_has_an_empty_one(plan: DeploymentPlan) -> None:

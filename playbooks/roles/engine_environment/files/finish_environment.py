@@ -28,6 +28,10 @@ def problems(versions, torch, transformers_minimum):
     """Yield what is wrong, one sentence each."""
     if importlib.util.find_spec("sglang") is None:
         yield "the requirements brought no module sglang"
+    found = versions.get("torch", "")
+    of_host = torch and not torch.endswith("+cpu")
+    if of_host and torch not in {f"torch=={found}", f"torch=={found.partition('+')[0]}"}:
+        yield f"torch {found or 'is absent,'} is not {torch}, which the host was said to have"
     if torch.endswith("+cpu"):
         if not versions.get("torch", "").endswith("+cpu"):
             yield f"torch {versions.get('torch', 'is absent,')} is not the CPU build {torch}"
@@ -38,6 +42,16 @@ def problems(versions, torch, transformers_minimum):
         yield f"transformers {transformers or 'is absent and'} does not know the model; it needs {transformers_minimum}"
 
 
+def with_torch_as_imported(versions):
+    """Return the versions with torch's own word for its version: what is listed may not be what is imported."""
+    words = [sys.executable, "-c", "import torch; print(torch.__version__)"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        sys.exit(f"torch cannot be imported there: {last}")
+    return {**versions, "torch": done.stdout.strip()}
+
+
 def compile_packages():
     """Compile what was installed; a file that is no Python of this version (a template, a test's) stays as it is."""
     words = ["-m", "compileall", "-q", "-j", "0", sysconfig.get_path("purelib")]
@@ -46,7 +60,9 @@ def compile_packages():
 
 def main():
     """Print every problem and fail, or write the marker."""
-    found = list(problems(installed(), *sys.argv[1:]))
+    torch = sys.argv[1]
+    versions = with_torch_as_imported(installed()) if torch else installed()
+    found = list(problems(versions, *sys.argv[1:]))
     if found:
         sys.exit("; ".join(found))
     compile_packages()

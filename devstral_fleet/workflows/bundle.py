@@ -1,0 +1,217 @@
+"""bundle.create and bundle.install: what a site without network needs, in parts; and its installation over there."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+from devstral_fleet import __version__, project
+from devstral_fleet import catalog as catalogs
+from devstral_fleet.bundle import pack, signing, wheels
+from devstral_fleet.bundle.manifest import NAME, Manifest
+from devstral_fleet.catalog import Catalog
+from devstral_fleet.console import Console
+from devstral_fleet.errors import ConfigurationError, ExitCode
+from devstral_fleet.intent import Accelerator
+from devstral_fleet.workflows.running import git_commit, utc_now
+
+LEFT_OUT = ("tests/", ".ci/", "docs/evidence/")
+"""Files of the checkout that only its development needs."""
+PYTHON = re.compile(r"3\.(11|12|13)")
+SIZE = re.compile(r"(\d+)(MiB|GiB)")
+UNITS = {"MiB": 2**20, "GiB": 2**30}
+LEAST_PART_BYTES = 2**20
+ID_DIGITS = 8
+INSTALLER = "install.py"
+LOCK = "wheels/engine.lock"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line said of a bundle; '' leaves the choice to the catalog."""
+
+    accelerator: Accelerator
+    python: str
+    machine: str
+    part_size: str
+    have: str = ""
+    """Path of the other side's `pip list --format=freeze`."""
+    requirements: str = ""
+    """Path of the site's own lock of the engine."""
+    sglang: str = ""
+    sign_key: str = ""
+
+
+def create(console: Console, order: Order, folder: Path) -> ExitCode:
+    """Fetch, pack, describe and sign; the folder appears whole, or not at all."""
+    refuse(order, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as partial:
+        made = Path(partial, "bundle")
+        made.mkdir(mode=0o755)
+        manifest = _write(console, order, catalogs.load(), Path(partial, "wheels"), made)
+        (made / NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
+        if order.sign_key:
+            signing.sign(made, order.sign_key)
+        made.rename(folder)
+    packed = sum(part.size_bytes for part in manifest.parts)
+    console.say(
+        f"{folder}: {len(manifest.parts)} parts, {packed / 2**20:.0f} MiB for {manifest.unpacked_bytes / 2**20:.0f}"
+    )
+    console.say(f"SHA-256 of {NAME}: {pack.digest(folder / NAME, NAME).sha256}")
+    console.say(f"on the other side: python{order.python} {INSTALLER}, in the folder with all of it")
+    return ExitCode.OK
+
+
+def install(console: Console, folder: Path, words: list[str]) -> ExitCode:
+    """Run the installer that lies in the bundle: it is the way in with this toolkit and without any."""
+    program = folder / INSTALLER
+    if not program.is_file():
+        raise ConfigurationError(f"{folder} holds no bundle: {INSTALLER} is not there", fix="name the bundle's folder")
+    console.say(f"checking {folder}")
+    done = subprocess.run([sys.executable, str(program), *words], stdin=subprocess.DEVNULL)
+    return ExitCode.OK if done.returncode == 0 else ExitCode.CONFIGURATION
+
+
+def order(
+    accelerator: str,
+    python: str,
+    machine: str,
+    part_size: str,
+    have: str,
+    requirements: str,
+    sglang: str,
+    sign_key: str,
+) -> Order:
+    """Read the command line.
+
+    Raises:
+        ConfigurationError: there is no such accelerator.
+    """
+    if accelerator not in get_args(Accelerator):
+        known = ", ".join(get_args(Accelerator))
+        raise ConfigurationError(f"--accelerator '{accelerator}' is none of {known}", fix="--accelerator nvidia")
+    return Order(cast("Accelerator", accelerator), python, machine, part_size, have, requirements, sglang, sign_key)
+
+
+def part_bytes(text: str) -> int:
+    """Read a size such as '56MiB'.
+
+    Raises:
+        ConfigurationError: it is none, or less than one MiB.
+    """
+    found = SIZE.fullmatch(text)
+    size = int(found[1]) * UNITS[found[2]] if found else 0
+    if size < LEAST_PART_BYTES:
+        raise ConfigurationError(f"--part-size '{text}' is no size from 1MiB up", fix="--part-size 56MiB")
+    return size
+
+
+def refuse(order: Order, folder: Path) -> None:
+    """Raise ConfigurationError where the order cannot be carried out."""
+    part_bytes(order.part_size)
+    if folder.exists():
+        raise ConfigurationError(f"{folder} is there already", fix="name another with --out, or remove it")
+    if not PYTHON.fullmatch(order.python):
+        raise ConfigurationError(f"--python '{order.python}' is none of 3.11, 3.12, 3.13", fix="--python 3.12")
+    for option, path in (("have", order.have), ("requirements", order.requirements)):
+        if path and not Path(path).is_file():
+            raise ConfigurationError(f"--{option} {path}: there is no such file", fix="correct its path")
+    if order.requirements and not order.sglang:
+        raise ConfigurationError("a lock of your own needs its SGLang version", fix="--sglang VERSION")
+    if catalogs.load().native(order.accelerator) is None and not order.requirements:
+        raise ConfigurationError(
+            f"the project has no lock of an engine for {order.accelerator} without containers",
+            fix="--requirements FILE: your own, as fleet_engine_requirements takes it",
+        )
+
+
+def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made: Path) -> Manifest:
+    have = wheels.installed(Path(order.have).read_text()) if order.have else {}
+    with console.phase("bundle", "wheels of the toolkit"):
+        _toolkit(order, fetched / "toolkit")
+    with console.phase("bundle", "wheels of the engine"):
+        _engine(order, catalog, have, fetched)
+    (tool,) = (fetched / "toolkit").glob("zstandard-*.whl")
+    shutil.copy(tool, made)
+    shutil.copy(Path(pack.__file__).with_name("carried") / INSTALLER, made)
+    with console.phase("bundle", "parts"):
+        files = {**_checkout(), **{f"wheels/{path.relative_to(fetched)}": path for path in fetched.rglob("*.*")}}
+        digests = pack.digests(files)
+        bundle = hashlib.sha256("".join(f"{one.name}\0{one.sha256}" for one in digests).encode()).hexdigest()[
+            :ID_DIGITS
+        ]
+        parts = pack.pack(files, made, bundle, part_bytes(order.part_size))
+    return Manifest(
+        id=bundle,
+        created=utc_now(),
+        toolkit_version=__version__,
+        git_commit=git_commit(),
+        accelerator=order.accelerator,
+        sglang_version=order.sglang or catalog.runtimes.sglang[order.accelerator],
+        python=order.python,
+        machine=order.machine,
+        driver_minimum=_driver(have, catalog),
+        host_torch=have.get("torch", ""),
+        has_lock=bool(order.requirements),
+        unpacked_bytes=sum(one.size_bytes for one in digests),
+        tool=pack.digest(made / tool.name, tool.name),
+        installer=pack.digest(made / INSTALLER, INSTALLER),
+        parts=parts,
+        files=digests,
+    )
+
+
+def _toolkit(order: Order, folder: Path) -> None:
+    lock = (project.REQUIREMENTS / "toolkit.lock").read_text()
+    wheels.fetch(
+        [*wheels.requirements(lock, order.python), *_pip(order.python)],
+        folder,
+        python=order.python,
+        machine=order.machine,
+    )
+
+
+def _engine(order: Order, catalog: Catalog, have: dict[str, str], fetched: Path) -> None:
+    """Fetch what the engine is installed from; beside a torch of the catalog, by the project's own lock as it is."""
+    native = catalog.native(order.accelerator)
+    folder = fetched / "engine"
+    target = {"python": order.python, "machine": order.machine}
+    if order.requirements:
+        wanted = wheels.without(wheels.requirements(Path(order.requirements).read_text(), order.python), have)
+        wheels.fetch(wanted, folder, **target)
+        wheels.store_large(folder)
+        (fetched / "engine.lock").write_text(wheels.lock(folder))
+    elif native:
+        lock = (project.REQUIREMENTS / native.requirements).read_text()
+        wheels.fetch(wheels.requirements(lock, order.python), folder, **target)
+        wheels.fetch([native.torch], folder, **target, index=native.torch_index)
+    wheels.fetch([f"supervisor=={catalog.runtimes.supervisor}"], folder, **target)
+    wheels.fetch(_pip(order.python), folder, **target)
+
+
+def _pip(python: str) -> tuple[str, ...]:
+    """Return the requirement of pip, which makes environments where Python has no ensurepip."""
+    return wheels.requirements((project.REQUIREMENTS / "bundle.lock").read_text(), python)
+
+
+def _checkout() -> dict[str, Path]:
+    """The toolkit's own files: those that git knows, without what its development alone needs."""
+    words = ["git", "-C", str(project.ROOT), "ls-files", "-z"]
+    listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split("\0")
+    names = (name for name in listed if name and not name.startswith(LEFT_OUT))
+    return {name: project.ROOT / name for name in names if (project.ROOT / name).is_file()}
+
+
+def _driver(have: Mapping[str, str], catalog: Catalog) -> str:
+    """Driver that the other side's CUDA needs: that of the image with the same one; '' where it has no such wheel."""
+    runtime = have.get("nvidia-cuda-runtime", "")
+    suffix = "-cu" + "".join(runtime.split(".")[:2])
+    known = (image.driver_minimum for image in catalog.images.values() if runtime and image.tag.endswith(suffix))
+    return next(known, "")

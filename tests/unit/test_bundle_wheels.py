@@ -1,0 +1,107 @@
+"""Which wheels another machine needs: its own markers count, what it has is left out, a large one keeps its content."""
+
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from devstral_fleet.bundle import wheels
+from devstral_fleet.errors import ConfigurationError
+from devstral_fleet.workflows import bundle as workflow
+
+CONTENT = b"".join(sha256(bytes([number])).digest() for number in range(200))
+LOCK = """\
+# a comment
+deprecated==1.3.1 ; python_full_version < '3.12' \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+deprecated==3.0.1 ; python_full_version >= '3.12' \\
+    --hash=sha256:cc
+pywin32==312 ; sys_platform == 'win32' \\
+    --hash=sha256:dd
+Typing_Extensions==4.1
+"""
+
+
+@pytest.mark.parametrize(
+    ("python", "wanted"),
+    [
+        ("3.11", ("deprecated==1.3.1 --hash=sha256:aa --hash=sha256:bb", "Typing_Extensions==4.1")),
+        ("3.12", ("deprecated==3.0.1 --hash=sha256:cc", "Typing_Extensions==4.1")),
+    ],
+)
+def test_markers_are_those_of_the_other_side(python: str, wanted: tuple[str, ...]) -> None:
+    assert wheels.requirements(LOCK, python) == wanted
+
+
+def test_a_line_that_is_no_requirement_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="'torch = 2' is no requirement"):
+        wheels.requirements("torch = 2\n", "3.12")
+
+
+def test_what_the_other_side_has_in_the_same_version_is_left_out_however_its_name_is_spelled() -> None:
+    have = wheels.installed("typing-extensions==4.1\ntorch==2.11.0+cu130\n-e git+ssh://somewhere\n")
+    assert have == {"typing-extensions": "4.1", "torch": "2.11.0+cu130"}
+    assert wheels.without(wheels.requirements(LOCK, "3.12"), have) == ("deprecated==3.0.1 --hash=sha256:cc",)
+    assert len(wheels.without(wheels.requirements(LOCK, "3.12"), {"typing-extensions": "4.2"})) == 2
+
+
+def test_only_a_large_wheel_is_written_anew_and_the_lock_has_its_new_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels, "LARGE_BYTES", 1000)
+    contents = {"large_one-1.0-py3-none-any.whl": CONTENT, "small-2-py3-none-any.whl": b"x"}
+    for name, content in contents.items():
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as wheel:
+            wheel.writestr("module.py", content)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    wheels.store_large(tmp_path)
+
+    with zipfile.ZipFile(tmp_path / "large_one-1.0-py3-none-any.whl") as stored:
+        (member,) = stored.infolist()
+        assert (member.compress_type, stored.read(member)) == (zipfile.ZIP_STORED, CONTENT)
+    assert (tmp_path / "small-2-py3-none-any.whl").read_bytes() == before["small-2-py3-none-any.whl"]
+    lines = wheels.lock(tmp_path).splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["large-one==1.0", "small==2"]
+    assert wheels.requirements(wheels.lock(tmp_path), "3.12") == tuple(lines)
+
+
+@pytest.mark.parametrize(("text", "size"), [("56MiB", 56 * 2**20), ("2GiB", 2 * 2**30)])
+def test_sizes(text: str, size: int) -> None:
+    assert workflow.part_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["56", "0MiB", "56MB", "-1GiB", ""])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no size from 1MiB up"):
+        workflow.part_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "python", "requirements", "sglang", "said"),
+    [
+        ("tpu", "3.12", "", "", "'tpu' is none of nvidia, amd, cpu"),
+        ("cpu", "3.10", "", "", "'3.10' is none of 3.11, 3.12, 3.13"),
+        ("nvidia", "3.12", "", "", "no lock of an engine for nvidia"),
+        ("nvidia", "3.12", "/nowhere/lock", "0.5.17", "--requirements /nowhere/lock: there is no such file"),
+        ("nvidia", "3.12", __file__, "", "needs its SGLang version"),
+    ],
+)
+def test_an_order_that_cannot_be_is_refused(
+    tmp_path: Path, accelerator: str, python: str, requirements: str, sglang: str, said: str
+) -> None:
+    def ordered() -> None:
+        order = workflow.order(accelerator, python, "x86_64", "1GiB", "", requirements, sglang, "")
+        workflow.refuse(order, tmp_path / "bundle")
+
+    with pytest.raises(ConfigurationError) as refused:
+        ordered()
+    assert said in refused.value.message
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    order = workflow.order("cpu", "3.12", "x86_64", "1GiB", "", "", "", "")
+    with pytest.raises(ConfigurationError, match="is there already"):
+        workflow.refuse(order, tmp_path)
