@@ -5,6 +5,9 @@ import json
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.shell import Shell
 
+NEWEST = 100
+"""Lines that a look at the recent past reads."""
+
 
 def read(shell: Shell, layout: HostLayout) -> list[dict[str, object]]:
     """Return all events, oldest first; [] where nothing was ever deployed.
@@ -13,6 +16,11 @@ def read(shell: Shell, layout: HostLayout) -> list[dict[str, object]]:
     """
     result = shell.run(["cat", str(layout.audit)])
     return parse(result.stdout) if result.ok else []
+
+
+def newest(shell: Shell, layout: HostLayout, lines: int = NEWEST) -> list[dict[str, object]]:
+    """Return the newest events, oldest first, however long the log has grown; [] where there are none."""
+    return parse(shell.run(["tail", "-n", str(lines), str(layout.audit)]).stdout)
 
 
 def parse(text: str) -> list[dict[str, object]]:

@@ -46,6 +46,8 @@ class TaskFinished:
     duration_s: float
     reason: str = ""
     diff: str = ""
+    began_s: float = 0.0
+    """Seconds since 1970 on the controller; 0 where Ansible does not say."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def _finished(host: str, result: Mapping[str, Any], task: Mapping[str, Any], sta
         duration_s=_seconds(task["duration"]),
         reason=reason_of(result) if state in ("failed", "unreachable") else "",
         diff=_changes(result) if state == "changed" else "",
+        began_s=datetime.fromisoformat(task["duration"]["start"]).timestamp(),
     )
 
 

@@ -18,6 +18,7 @@ from devstral_fleet.catalog.schema import (
     Tolerances,
     Workload,
 )
+from devstral_fleet.catalog.starts import StartRules
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.intent import Accelerator
 
@@ -48,6 +49,7 @@ class Catalog:
     provisioning: Provisioning
     workloads: Mapping[str, Workload]
     tolerances: Tolerances
+    starts: StartRules
     baselines: tuple[Baseline, ...]
     accuracy_baselines: tuple[AccuracyBaseline, ...]
 

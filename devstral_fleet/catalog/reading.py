@@ -53,6 +53,7 @@ def load_from(directory: Path) -> Catalog:
         provisioning=provisioning,
         workloads=workloads.workloads,
         tolerances=workloads.tolerances,
+        starts=workloads.starts,
         baselines=tuple(row for file in files for row in file.baselines),
         accuracy_baselines=tuple(row for file in files for row in file.accuracy),
     )

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from devstral_fleet.catalog.starts import StartRules
 from devstral_fleet.intent import Accelerator
 from devstral_fleet.model import Value
 
@@ -68,8 +69,7 @@ class Model(Value):
 
     def divides(self, tp: int) -> bool:
         """Whether SGLang can split this model's attention heads over `tp` GPUs."""
-        kv_fits = self.kv_heads % tp == 0 if self.kv_heads >= tp else tp % self.kv_heads == 0
-        return self.attention_heads % tp == 0 and kv_fits
+        return self.attention_heads % tp == 0 and max(self.kv_heads, tp) % min(self.kv_heads, tp) == 0
 
 
 class Gpu(Value):
@@ -227,6 +227,7 @@ class Workloads(Value):
     """workloads.yml."""
 
     tolerances: Tolerances
+    starts: StartRules
     workloads: dict[str, Workload]
 
 
@@ -263,8 +264,7 @@ class Baseline(Value):
 
     @model_validator(mode="after")
     def _judged_metrics_exist(self) -> Self:
-        unknown = sorted(set(self.judged_metrics) - set(self.metrics))
-        if unknown:
+        if unknown := sorted(set(self.judged_metrics) - set(self.metrics)):
             raise ValueError(f"judged_metrics not among metrics: {', '.join(unknown)}")
         if self.contaminated and not self.judged_metrics:
             raise ValueError("a contaminated row must name the metrics that still count")

@@ -14,7 +14,7 @@ from devstral_fleet.probes import converged as converged_probe
 from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import bringing, looking, proving
+from devstral_fleet.workflows import bringing, looking, proving, starting
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Target, requirements_path
 from devstral_fleet.workflows.running import utc_now
@@ -85,7 +85,7 @@ class Converging:
     def confirm(self, release_id: str, event: str = "") -> None:
         """Mark the release that serves as proven, remember the one before, prune; `event` is for the audit log."""
         with self.host.record.phase("confirm"):
-            audit = self._audit(event, release_id) if event else None
+            audit = {**self._audit(event, release_id), **starting.entry(self.host)} if event else None
             self._play("confirm.yml", self.host.plan, release_id, audit=audit)
 
     def stop(self, reason: str) -> None:

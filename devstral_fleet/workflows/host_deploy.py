@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from devstral_fleet.errors import FleetError
 from devstral_fleet.lock import Hold
 from devstral_fleet.releases import ReleaseDecision
-from devstral_fleet.workflows import endpoint, looking, measuring, proving, provisioning, rebooting
+from devstral_fleet.workflows import endpoint, looking, measuring, proving, provisioning, rebooting, starting
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.hooks import Hooks
 from devstral_fleet.workflows.host import Host
@@ -46,6 +46,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
         with attempt.recovering():
             outcome = converging.deploy(decision.release_id, back)
             proving.prove(host)
+            starting.remember(host, outcome)
             if switches.bench:
                 measuring.smoke_bench(host, converging.directory.id, converging.inventory)
             held.require()

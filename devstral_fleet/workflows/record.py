@@ -34,6 +34,11 @@ class HostRecord:
     def __post_init__(self) -> None:
         self.begun = self.clock()
 
+    @property
+    def now_s(self) -> float:
+        """Seconds since the run began on this host, as offsets of phases count them."""
+        return self.clock() - self.begun
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase, and show it while it runs; one that ends in an error is remembered too."""

@@ -52,6 +52,9 @@ def test_deploy_is_proven_measured_and_reported(real_site: Site, engine_home: Pa
     assert host["bench"][0]["medians"]["output_throughput"] > 0
     assert host["verdict"] in {"no-baseline", "pass"}
     assert host["curl"] in ended.stdout
+    started = json.loads(min(real_site.runs.glob("*/report.json")).read_text())["hosts"][0]["startup"]
+    timed = {stage["name"] for stage in started["stages"] if stage["source"] == "engine" and stage["seconds"] > 0}
+    assert timed == {"process", "load", "kv-cache", "warm-up"}
 
 
 def test_deploy_again_changes_and_restarts_nothing(served: Site) -> None:

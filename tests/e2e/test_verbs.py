@@ -52,6 +52,7 @@ def test_an_unchanged_host_needs_no_playbook(proven: Site) -> None:
     assert ended.exit_code == 0, ended.text
     assert "no playbook has to run" in ended.text
     assert proven.report()["hosts"][0]["outcome"] == "unchanged"
+    assert proven.report()["hosts"][0]["startup"] is None
     assert not list(proven.runs.glob(f"{proven.report()['run']}/local-*.jsonl"))
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from devstral_fleet.errors import ProbeError
 from devstral_fleet.layout import HostLayout
-from devstral_fleet.probes import docker, engine, host, log, output, port, releases, service, versions
+from devstral_fleet.probes import docker, engine, engine_start, host, log, output, port, releases, service, versions
 from devstral_fleet.shell import TIMED_OUT, CommandResult, LocalShell
 from tests.support.values import PLAN
 
@@ -24,6 +24,7 @@ CASES = Path(__file__).parent / "cases" / "probes"
 PARSERS: dict[str, Callable[[str], Any]] = {
     "docker": docker.parse,
     "engine": engine.parse,
+    "engine_start": engine_start.parse,
     "host": host.parse,
     "port": port.parse,
     "releases": releases.parse,
@@ -233,6 +234,26 @@ def test_an_engine_that_is_not_there(layout: HostLayout) -> None:
         number = unused.getsockname()[1]
     facts = engine.read(LocalShell(), layout, f"http://127.0.0.1:{number}")
     assert (facts.healthy, facts.health_status) == (False, 0)
+
+
+def test_the_start_of_a_process_and_what_its_log_says_of_it(layout: HostLayout, tmp_path: Path) -> None:
+    case = yaml.safe_load((CASES / "engine_start.yml").read_text())[0]
+    *lines, last = case["output"].partition("--\n")[2].splitlines()
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "engine.log.1").write_text(
+        "".join(f"{line}\n" for line in ("[2026-11-23 17:11:05] x", *lines[:2]))
+    )
+    (tmp_path / "log" / "engine.log").write_text("".join(f"{line}\n" for line in (*lines[2:], last, "no stamp")))
+    with subprocess.Popen(["sleep", "60"]) as process:
+        seen = engine_start.read(LocalShell(), layout, process.pid)
+        process.kill()
+    assert seen.age_s is not None
+    assert 0 <= seen.age_s < 30
+    old = engine_start.read(LocalShell(), layout, 1)
+    assert old.log.model_dump(mode="json") == case["facts"]["log"]
+    assert old.age_s is not None
+    assert old.age_s > seen.age_s
+    assert engine_start.read(LocalShell(), HostLayout.of("/nonexistent"), process.pid) == engine_start.parse("")
 
 
 def test_the_log_ends_with_its_last_lines(layout: HostLayout, tmp_path: Path) -> None:
