@@ -1,0 +1,167 @@
+"""Our deploy beside the bare command, on one machine in one go: start to ready, speed at each concurrency.
+
+    python3 side_by_side.py SITE OUT [--levels 1:10,16:80,100:500] [--bare ARGUMENT ...] [--budget-s 1500]
+
+SITE is an installation of a bundle whose host `local` is this machine, on the native runtime. OUT gets results.json,
+written anew after every step, so that a run that is broken off keeps what it has. Only Python's own library is used:
+the machine may have nothing else. What a step needs is known before it begins; one that no longer fits is left out.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+PORT = 31555
+READY_S = 600
+INTERVAL_S = 0.5
+LENGTHS = ("--dataset-name", "random-ids", "--random-input-len", "1000", "--random-output-len", "1000")
+DRAW = ("--random-range-ratio", "0.0", "--seed", "1", "--request-rate", "inf")
+
+
+class Run:
+    """The steps' results so far, and how much time is left."""
+
+    def __init__(self, out, budget_s):
+        self.out, self.budget_s, self.begun = out, budget_s, time.monotonic()
+        self.results = {}
+
+    def step(self, name, needs_s, work):
+        """Do a step and keep what it returns; say so where there is no time for it, or it failed."""
+        left = self.budget_s - (time.monotonic() - self.begun)
+        if left < needs_s:
+            self.keep(name, {"left_out": f"it takes {needs_s} s, {left:.0f} s are left"})
+            return
+        start = time.monotonic()
+        try:
+            found = work()
+        except Exception as error:
+            found = {"failed": f"{type(error).__name__}: {error}"}
+        self.keep(name, {**found, "seconds": round(time.monotonic() - start, 1)})
+
+    def keep(self, name, found):
+        self.results[name] = found
+        (self.out / "results.json").write_text(json.dumps(self.results, indent=1))
+        print(name, json.dumps(found)[:300], flush=True)
+
+
+def invoke(site, out, name, *words):
+    """Run a verb with --json; keep what it printed."""
+    done = subprocess.run([".venv/bin/invoke", *words, "--json"], cwd=site, capture_output=True, text=True)
+    (out / f"{name}.json").write_text(done.stdout)
+    (out / f"{name}.log").write_text(done.stderr)
+    hosts = json.loads(done.stdout).get("hosts") or [{}]
+    return {"exit_code": done.returncode, "outcome": hosts[0].get("outcome"), "verdict": hosts[0].get("verdict")}
+
+
+class Bare:
+    """The cookbook's command as it stands, with an empty home: nothing that was compiled before is found."""
+
+    def __init__(self, python, model, arguments, home, log):
+        words = [python, "-m", "sglang.launch_server", "--model-path", model, "--port", str(PORT), *arguments]
+        environment = {**os.environ, "HOME": home, "TRITON_CACHE_DIR": f"{home}/triton", "XDG_CACHE_HOME": f"{home}/cache"}
+        environment |= {"FLASHINFER_WORKSPACE_BASE": home, "TORCHINDUCTOR_CACHE_DIR": f"{home}/inductor"}
+        self.begun = time.monotonic()
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen(
+                words, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            )
+
+    def ready_s(self):
+        """Wait until it answers its health check; return the seconds since it was started."""
+        while time.monotonic() - self.begun < READY_S:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"it ended with {self.process.returncode}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=30) as answer:
+                    if answer.status == 200:
+                        return round(time.monotonic() - self.begun, 1)
+            except (urllib.error.URLError, OSError):
+                time.sleep(INTERVAL_S)
+        raise RuntimeError(f"not ready in {READY_S} s")
+
+    def end(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+
+
+def measured(python, model, level, prompts, out, name):
+    """Run the benchmark at one level; return its line without what every request did."""
+    result = out / f"{name}.jsonl"
+    words = [python, "-m", "sglang.bench_serving", "--backend", "sglang", "--host", "127.0.0.1", "--port", str(PORT)]
+    words += ["--model", model, "--tokenizer", model, *LENGTHS, *DRAW, "--num-prompts", str(prompts)]
+    words += ["--max-concurrency", str(level), "--warmup-requests", str(level), "--output-file", str(result)]
+    with open(out / f"{name}.log", "wb") as log:
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=600)
+    line = json.loads(result.read_text().splitlines()[-1])
+    line.pop("server_info", None)
+    result.write_text(json.dumps(line) + "\n")
+    return {key: line[key] for key in ("output_throughput", "median_ttft_ms", "median_tpot_ms", "duration", "completed")}
+
+
+def bare(run, name, python, model, arguments, levels, needs_s):
+    """Start, measure each level, end."""
+
+    def work():
+        home = tempfile.mkdtemp(prefix="bare-")
+        server = Bare(python, model, arguments, home, run.out / f"{name}-server.log")
+        try:
+            found = {"arguments": arguments, "ready_s": server.ready_s(), "levels": {}}
+            for level, prompts in levels:
+                found["levels"][level] = measured(python, model, level, prompts, run.out, f"{name}-{level}")
+            return found
+        finally:
+            server.end()
+            shutil.rmtree(home, ignore_errors=True)
+
+    run.step(name, needs_s, work)
+
+
+def main():
+    """Deploy, measure, verify; then the same engine by the bare command; then variants while there is time."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("site", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--workload", default="chat")
+    parser.add_argument("--levels", default="1:10,16:80,100:500")
+    parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
+    parser.add_argument("--variants", default="{}", help="JSON: name -> arguments, each beside the bare ones")
+    parser.add_argument("--variant-levels", default="100:500")
+    parser.add_argument("--budget-s", type=float, default=1500)
+    parser.add_argument("--config-s", type=float, default=380, help="what one configuration takes")
+    options = parser.parse_args()
+    site, out = options.site.absolute(), options.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    run = Run(out, options.budget_s)
+    host = ("--host", "local")
+    run.step("deploy", 0, lambda: invoke(site, out, "deploy", "deploy", *host, "--no-bench"))
+    run.step("bench", 0, lambda: invoke(site, out, "bench", "bench", *host, "--workload", options.workload, "--repeats", "1"))
+    run.step("tools", 60, lambda: invoke(site, out, "tools", "verify", *host, "--tools"))
+    run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host, "--yes"))
+    run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
+    run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host, "--yes"))
+    plan = json.loads((out / "deploy.json").read_text())["hosts"][0]["plan"]
+    python = f"{plan['home']}/environments/{plan['engine_environment']['digest']}/bin/python"
+    model = f"{plan['home']}/models/{plan['files']['directory']}"
+    arguments = options.bare.split()
+    bare(run, "bare", python, model, arguments, pairs(options.levels), options.config_s)
+    for name, more in json.loads(options.variants).items():
+        levels = pairs(options.variant_levels)
+        bare(run, name, python, model, [*arguments, *more.split()], levels, options.config_s * 0.6)
+
+
+def pairs(text):
+    """Read '1:10,16:80': (concurrency, prompts)."""
+    return [tuple(map(int, word.split(":"))) for word in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
