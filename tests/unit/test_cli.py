@@ -29,6 +29,7 @@ VERBS = {
         "stop",
         "verify",
         "bench",
+        "accuracy",
         "report",
     ),
     *("doctor", "status", "logs", "audit", "connect", "lock.status", "lock.release", "lab.up", "lab.down"),
