@@ -136,9 +136,9 @@ def _one(host: Host, job_id: str, work: Work) -> Answers:
         on_progress=_shown(host, work.benchmark),
     )
     if state.exit_status != 0:
-        lines = redact(state.stderr_tail or state.stdout_tail, (host.api_key(),)).splitlines()[-SHOWN_LINES:]
+        lines = redact(state.stderr_tail or state.stdout_tail, (host.api_key(),)).strip().splitlines()[-SHOWN_LINES:]
         raise VerificationError(
-            f"{host.name}: a question got no answer; the harness ended with exit status {state.exit_status}",
+            f"{host.name}: the harness ended with exit status {state.exit_status}: {lines[-1] if lines else 'no word'}",
             fix=f".venv/bin/invoke logs --host {host.name}",
             evidence=lines,
             host=host.name,

@@ -1,5 +1,6 @@
 """The accuracy benchmark by SGLang's own harness, in the real engine's Python: what it asks, reads and makes of it."""
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -7,16 +8,18 @@ import pytest
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import data_files
+from devstral_fleet.bench import baselines
 from devstral_fleet.bench.accuracy import AccuracyResult, require
 from devstral_fleet.catalog.accuracy import AccuracyBenchmark
-from devstral_fleet.errors import PerformanceError, VerificationError
+from devstral_fleet.errors import ExitCode, PerformanceError, VerificationError
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.shell import LocalShell
-from devstral_fleet.workflows.accuracy import Wish, Work, answered, judge, prepare
+from devstral_fleet.workflows.accuracy import Wish, Work, accuracy, answered, judge, prepare
 from devstral_fleet.workflows.host import Host
-from devstral_fleet.workflows.planning import Target
+from devstral_fleet.workflows.planning import Ask, Target
 from devstral_fleet.workflows.record import HostRecord
 from tests.support.answering_server import KEY, Answer, Server, answering_server, number_of, question, questions
+from tests.support.fleet import Site
 from tests.support.hosts import quiet
 from tests.support.intents import cpu_host, planned
 
@@ -130,27 +133,77 @@ def test_the_prompt_is_the_seeds(home: Path, few: Work) -> None:
         assert (parameters["max_new_tokens"], parameters["temperature"]) == (512, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("text", "counts"),
-    [
-        ("{0}", "right"),
-        (" 3 + 4 = 7 sheep, so {0:,} are left.", "right"),
-        ("{0} dollars and 99999 cents", "wrong"),
-        ("{0}.0", "wrong"),
-        ("a few", "invalid"),
-        ("", "invalid"),
-    ],
-)
-def test_the_last_number_of_an_answer_counts(home: Path, few: Work, text: str, counts: str) -> None:
-    found = judged(home, few, lambda index: text.format(number_of(index)) if index else "no number")
-    right = {"right": 11, "wrong": 0, "invalid": 0}[counts]
-    assert (found.correct, found.invalid) == (right, 12 if counts == "invalid" else 1)
+RIGHT = ("{0}", " 3 + 4 = 7 sheep, so {0:,} are left.", "There are {0}.\n#### {0}")
+WRONG = ("{0} sheep and 99999 goats", "{0}.0")
+INVALID = ("a few", "")
+
+
+def test_the_last_number_of_an_answer_counts(home: Path, few: Work) -> None:
+    forms = (*RIGHT, *WRONG, *INVALID)
+    found = judged(home, few, lambda index: forms[index].format(number_of(index)) if index < len(forms) else "0")
+    assert (found.num_questions, found.correct, found.invalid) == (12, len(RIGHT), len(INVALID))
     assert (found.state, found.reason.partition(":")[0]) == ("not-comparable", "too few to judge")
 
 
 def test_a_question_without_an_answer_is_no_wrong_answer(home: Path, few: Work) -> None:
-    with pytest.raises(VerificationError, match="a question got no answer") as caught:
+    with pytest.raises(VerificationError, match=r"1 of the questions got no answer; the first: .*no room") as caught:
         judged(home, few, lambda index: None if index == 5 else str(number_of(index)))
-    assert any("no room" in line or "KeyError" in line for line in caught.value.evidence)
     assert KEY not in "\n".join(caught.value.evidence)
     assert list((home / "jobs").iterdir()) == []
+
+
+@pytest.fixture
+def served(real_site: Site, engine_home: Path) -> Site:
+    """The real engine, serving its plain plan."""
+    assert engine_home == real_site.home
+    real_site.set(environment=None, context_length=None, health_deadline_s=None, drain_deadline_s=None)
+    deployed = real_site.invoke("deploy", "--no-bench")
+    assert deployed.exit_code == 0, deployed.text
+    return real_site
+
+
+def test_the_verb_asks_the_real_engine(served: Site, file: Path) -> None:
+    ended = served.invoke("accuracy", "--questions", "1", "--data", str(file), "--json")
+
+    assert ended.exit_code == 0, ended.text
+    (host,) = ended.document["hosts"]
+    (found,) = host["accuracy"]
+    assert (found["num_questions"], found["state"], host["outcome"]) == (1, "not-comparable", "measured")
+    assert found["reason"].startswith("another data file than GSM8K's")
+    assert found["output_throughput"] > 0
+    assert "measured, its answers are not comparable" in ended.stderr
+    assert list((served.home / "jobs").iterdir()) == []
+
+
+@pytest.mark.soak
+def test_random_weights_fail_a_baseline_and_pass_their_own(
+    served: Site, file: Path, benchmark: AccuracyBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole verb over the real engine, with questions of ours for GSM8K's and short answers."""
+    short = benchmark.model_copy(update={"max_new_tokens": 4, "num_questions": 200})
+    catalog = dataclasses.replace(catalogs.load(), accuracy={"gsm8k": short})
+    monkeypatch.setattr(catalogs, "load", lambda: catalog)
+    for name, value in served.environment().items():
+        monkeypatch.setenv(name, value)
+    (served.directory / "data").mkdir(exist_ok=True)
+    (served.directory / "data" / GSM8K.file).write_bytes(file.read_bytes())
+
+    def verb(wish: Wish) -> tuple[ExitCode, str]:
+        console, said = quiet()
+        return accuracy(console, Ask(served.host), wish), said.getvalue()
+
+    code, said = verb(Wish())
+    assert (code, served.report()["hosts"][0]["accuracy"][0]["state"]) == (ExitCode.OK, "no-baseline"), said
+    assert f"invoke accuracy --host {served.host} --save-baseline" in said
+    code, said = verb(Wish(save_baseline=True))
+    assert (code, served.report()["hosts"][0]["outcome"]) == (ExitCode.OK, "recorded"), said
+    code, said = verb(Wish())
+    assert (code, served.report()["hosts"][0]["accuracy"][0]["state"]) == (ExitCode.OK, "pass"), said
+
+    recorded = served.directory / "baselines" / f"{served.host}.json"
+    own = baselines.load_accuracy(served.directory, served.host)[0]
+    baselines.save_accuracy(served.directory, served.host, own.model_copy(update={"accuracy": 0.922}))
+    code, said = verb(Wish())
+    recorded.unlink()
+    assert code == ExitCode.PERFORMANCE, said
+    assert "answers worse than its baseline" in said

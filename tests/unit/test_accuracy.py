@@ -16,6 +16,7 @@ from devstral_fleet.bench.questions import QuestionFile
 from devstral_fleet.catalog.accuracy import AccuracyBaseline
 from devstral_fleet.errors import CatalogError, ConfigurationError, ExitCode, PerformanceError, VerificationError
 from devstral_fleet.report.summary import summary
+from tests.support.intents import gpu_host, planned
 from tests.unit.bench_samples import baseline, plan
 from tests.unit.report_samples import checked
 
@@ -220,3 +221,9 @@ def test_the_catalogs_row_is_of_the_protocol_that_is_asked() -> None:
     assert isinstance(COOKBOOK, AccuracyBaseline)
     asked = (COOKBOOK.benchmark, COOKBOOK.num_shots, COOKBOOK.num_questions)
     assert asked == (GSM8K.name, GSM8K.num_shots, GSM8K.num_questions)
+
+
+def test_in_a_container_the_engine_listens_on_its_own_loopback() -> None:
+    contained = planned(gpu_host(listen="192.0.2.1"))
+    words = asking.argv(contained, GSM8K, 200, python=("docker", "exec", "c", "python3"), directory="/srv/jobs/run-1")
+    assert (words[:4], words[8]) == (("docker", "exec", "c", "python3"), "127.0.0.1")

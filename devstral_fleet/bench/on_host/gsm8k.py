@@ -6,7 +6,6 @@ Runs in the engine's own Python. What it needs beyond the harness: the API key (
 not know; a socket for each request in flight; no proxy, which Python would ask for the loopback too.
 """
 
-import functools
 import json
 import os
 import resource
@@ -14,6 +13,26 @@ import sys
 import traceback
 from argparse import Namespace
 from pathlib import Path
+
+LOST = []
+"""What each question met that got no answer; the harness itself only says that there is none."""
+
+
+def endpoint_with_key(kind):
+    """Return SGLang's endpoint with the API key, and with an ear for requests that fail."""
+
+    class Endpoint(kind):
+        def __init__(self, base_url):
+            super().__init__(base_url, api_key=os.environ["OPENAI_API_KEY"])
+
+        def generate(self, *words, **named):
+            try:
+                return super().generate(*words, **named)
+            except Exception as error:
+                LOST.append(error)
+                raise
+
+    return Endpoint
 
 
 def main(data, output, host, *numbers):
@@ -25,8 +44,7 @@ def main(data, output, host, *numbers):
 
     from sglang.test import few_shot_gsm8k as harness
 
-    key = os.environ["OPENAI_API_KEY"]
-    harness.RuntimeEndpoint = functools.partial(harness.RuntimeEndpoint, api_key=key)
+    harness.RuntimeEndpoint = endpoint_with_key(harness.RuntimeEndpoint)
     os.chdir(Path(output).parent)  # where it dumps every prompt and answer
     asked = Namespace(
         data_path=data,
@@ -58,6 +76,9 @@ def write(output, document):
 try:
     main(*sys.argv[1:])
 except BaseException:
-    traceback.print_exc()
+    if LOST:
+        print(f"{len(LOST)} of the questions got no answer; the first: {LOST[0]}", file=sys.stderr)
+    else:
+        traceback.print_exc()
     sys.stderr.flush()
     os._exit(1)  # threads of questions that got no answer would keep it from ending
