@@ -134,7 +134,7 @@ class ProbeError(VerificationError):
 
 
 class PerformanceError(FleetError):
-    """The model serves, and is slower than its baseline allows."""
+    """The model serves, and is slower, or answers worse, than its baseline allows."""
 
     code = ExitCode.PERFORMANCE
 

@@ -15,7 +15,9 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.fleet import ROOT, Site, site
 from tests.support.host_container import HostLab, host_lab
 
-ONE_ENGINE = tuple(f"tests/e2e/test_{name}.py" for name in ("real_engine", "engine_contract", "tool_parser"))
+ONE_ENGINE = tuple(
+    f"tests/e2e/test_{name}.py" for name in ("real_engine", "engine_contract", "tool_parser", "accuracy")
+)
 """Files whose tests share the home of the one real engine: the same process runs them."""
 ONE_LAB = tuple(
     f"tests/e2e/test_{name}.py"

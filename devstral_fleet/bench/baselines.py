@@ -9,6 +9,7 @@ from pathlib import Path
 
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.catalog.accuracy import AccuracyBaseline
 from devstral_fleet.catalog.reading import read_baselines
 from devstral_fleet.catalog.schema import Baseline, BaselineFile
 from devstral_fleet.errors import CatalogError, VerificationError
@@ -32,6 +33,11 @@ def load(inventory_directory: Path, host: str) -> tuple[Baseline, ...]:
         CatalogError: the file is no JSON or breaks the schema; the message names file, line and key.
     """
     return _read(path(inventory_directory, host)).baselines
+
+
+def load_accuracy(inventory_directory: Path, host: str) -> tuple[AccuracyBaseline, ...]:
+    """Read the accuracies that were recorded on a host; raises as `load` does."""
+    return _read(path(inventory_directory, host)).accuracy
 
 
 def record(measurement: Measurement, *, repeats: int, now: datetime | None = None) -> Baseline:
@@ -72,10 +78,15 @@ def save(inventory_directory: Path, host: str, baselines: Sequence[Baseline]) ->
     target = path(inventory_directory, host)
     before = _read(target)
     rows = {_key(baseline): baseline for baseline in (*before.baselines, *baselines)}
-    after = before.model_copy(update={"baselines": tuple(rows[key] for key in sorted(rows))})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, json.dumps(after.model_dump(mode="json"), indent=2) + "\n")
-    return target
+    return _write(target, before.model_copy(update={"baselines": tuple(rows[key] for key in sorted(rows))}))
+
+
+def save_accuracy(inventory_directory: Path, host: str, accuracy: AccuracyBaseline) -> Path:
+    """Write an accuracy into the host's file in the same way; the same model, benchmark and shots is replaced."""
+    target = path(inventory_directory, host)
+    before = _read(target)
+    rows = {(row.model, row.benchmark, row.num_shots): row for row in (*before.accuracy, accuracy)}
+    return _write(target, before.model_copy(update={"accuracy": tuple(rows[key] for key in sorted(rows))}))
 
 
 def _refuse_unsound(measurement: Measurement, repeats: int) -> None:
@@ -108,13 +119,15 @@ def _read(file: Path) -> BaselineFile:
     return read_baselines(file)
 
 
-def _write(target: Path, text: str) -> None:
+def _write(target: Path, content: BaselineFile) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+            file.write(json.dumps(content.model_dump(mode="json"), indent=2) + "\n")
         Path(partial).chmod(0o644)
         Path(partial).replace(target)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+    return target

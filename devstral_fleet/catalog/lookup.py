@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from devstral_fleet.catalog.accuracy import AccuracyBaseline, AccuracyBenchmark
 from devstral_fleet.catalog.engines import Engines, EngineVersion
 from devstral_fleet.catalog.provisioning import Provisioning
 from devstral_fleet.catalog.schema import (
-    AccuracyBaseline,
     Baseline,
     Gpu,
     Image,
@@ -48,6 +48,7 @@ class Catalog:
     engines: Engines
     provisioning: Provisioning
     workloads: Mapping[str, Workload]
+    accuracy: Mapping[str, AccuracyBenchmark]
     tolerances: Tolerances
     starts: StartRules
     baselines: tuple[Baseline, ...]

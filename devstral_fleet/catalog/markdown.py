@@ -26,6 +26,7 @@ def catalog_markdown(catalog: Catalog) -> str:
         ("Flags that not every version has", _flags(catalog)),
         ("Workloads", _workloads(catalog)),
         ("Baselines", _baselines(catalog.baselines)),
+        ("Accuracy benchmarks", _accuracy_benchmarks(catalog)),
         ("Accuracy", _accuracy(catalog)),
     )
     return INTRODUCTION + "".join(f"\n## {title}\n\n{text}" for title, text in sections)
@@ -177,6 +178,25 @@ def _baselines(rows: Iterable[Baseline]) -> str:
                 row.provenance,
             )
             for row in rows
+        ],
+    )
+
+
+def _accuracy_benchmarks(catalog: Catalog) -> str:
+    return _table(
+        ("name", "file", "SHA-256", "licence", "shots", "questions", "judged from", "fails below its baseline by"),
+        [
+            (
+                f"`{each.name}`",
+                f"[`{each.file}`]({each.url})",
+                f"`{each.sha256}`",
+                each.licence,
+                each.num_shots,
+                f"{each.num_questions} of {each.rows}",
+                f"{each.least_judged_questions} questions",
+                f"{each.standard_errors:g} standard errors",
+            )
+            for each in catalog.accuracy.values()
         ],
     )
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from devstral_fleet.catalog.accuracy import AccuracyBenchmark
 from devstral_fleet.catalog.engines import Engines
 from devstral_fleet.catalog.lookup import Catalog
 from devstral_fleet.catalog.provisioning import Provisioning
@@ -43,6 +44,7 @@ def load_from(directory: Path) -> Catalog:
     runtimes = _read(directory / "images.yml", Images, named=("images",))
     engines = _read(directory / "engines.yml", Engines)
     workloads = _read(directory / "workloads.yml", Workloads, named=("workloads",))
+    accuracy = _read(directory / "accuracy.yml", dict[str, AccuracyBenchmark], named=())
     provisioning = _read(directory / "provision.yml", Provisioning, named=("systems",))
     files = [read_baselines(path) for path in sorted((directory / "baselines").glob("*.json"))]
     catalog = Catalog(
@@ -52,6 +54,7 @@ def load_from(directory: Path) -> Catalog:
         engines=engines,
         provisioning=provisioning,
         workloads=workloads.workloads,
+        accuracy=accuracy,
         tolerances=workloads.tolerances,
         starts=workloads.starts,
         baselines=tuple(row for file in files for row in file.baselines),
@@ -159,6 +162,10 @@ def _check(catalog: Catalog, directory: Path) -> None:
         ),
         *_unknown(baselines, "model", catalog.models, [(row.name, row.model) for row in catalog.baselines]),
         *_unknown(baselines, "workload", catalog.workloads, [(row.name, row.workload) for row in catalog.baselines]),
+        *_unknown(baselines, "model", catalog.models, [(row.name, row.model) for row in catalog.accuracy_baselines]),
+        *_unknown(
+            baselines, "benchmark", catalog.accuracy, [(r.name, r.benchmark) for r in catalog.accuracy_baselines]
+        ),
         *_unversioned(images, catalog),
         *_indivisible(models, catalog),
     ]

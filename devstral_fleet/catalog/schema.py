@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from devstral_fleet.catalog.starts import StartRules
+from devstral_fleet.catalog.accuracy import AccuracyBaseline
 from devstral_fleet.intent import Accelerator
 from devstral_fleet.model import Value
 
@@ -275,27 +276,8 @@ class Baseline(Value):
         return metric in self.metrics and (not self.judged_metrics or metric in self.judged_metrics)
 
 
-class AccuracyBaseline(Value):
-    """One measured accuracy: a share of right answers, 0 to 1."""
-
-    name: str
-    accelerator: Accelerator
-    hardware: str
-    gpu_count: int = Field(ge=0)
-    model: str
-    benchmark: str
-    num_shots: int
-    num_questions: int = Field(gt=0)
-    accuracy: float = Field(ge=0, le=1)
-    invalid: float = Field(ge=0, le=1)
-    latency_s: float
-    output_throughput: float
-    provenance: str
-    recorded: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}")
-
-
 class BaselineFile(Value):
-    """A file of baselines: the catalog's, or one that `invoke bench --save-baseline` wrote."""
+    """A file of baselines: the catalog's, or one that `--save-baseline` wrote."""
 
     schema_version: Literal[1] = 1
     baselines: tuple[Baseline, ...] = ()

@@ -1,4 +1,4 @@
-"""Verbs that measure what serves: verify, bench, report."""
+"""Verbs that measure what serves: verify, bench, accuracy, report, compare."""
 
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,29 @@ def bench(
     return workflow.bench(console, Ask(host, inventory), wish)
 
 
+@verb(
+    questions="how many questions (default: the catalog's 8-shot GSM8K, 1316); fewer than 200 are not judged",
+    data="file of questions in place of GSM8K's; shown and not judged",
+    save_baseline="record the result as this host's baseline",
+)
+def accuracy(
+    console: "Console",
+    host: str = "",
+    inventory: str = "",
+    questions: int = 0,
+    data: str = "",
+    save_baseline: bool = False,
+    lock_wait: int = 0,
+    json: bool = False,
+) -> "ExitCode":
+    """Ask the served model GSM8K's questions and judge the share of right answers by the model's baseline."""
+    from devstral_fleet.workflows import accuracy as workflow
+    from devstral_fleet.workflows.planning import Ask
+
+    wish = workflow.Wish(questions, data, save_baseline, lock_wait_s=lock_wait)
+    return workflow.accuracy(console, Ask(host, inventory), wish)
+
+
 @verb(run="run id or its directory (default: the newest)", format="markdown, json or path")
 def report(
     console: "Console",
@@ -70,4 +93,4 @@ def compare(console: "Console", before: str, now: str, json: bool = False) -> "E
     return workflow.compare(console, before, now)
 
 
-TASKS = (verify, bench, report, compare)
+TASKS = (verify, bench, accuracy, report, compare)

@@ -198,7 +198,8 @@ class HostReport(Value):
         """Say in one word how the host ended: fail with its exit code, warn when something should be looked at."""
         if self.exit_code:
             return "fail"
-        unjudged = self.verdict in {"no-baseline", "not-comparable"} or self.outcome == "untouched"
+        verdicts = {self.verdict, *(result.state for result in self.accuracy)}
+        unjudged = bool(verdicts & {"no-baseline", "not-comparable"}) or self.outcome == "untouched"
         return "warn" if unjudged or any(finding.state != "ok" for finding in self.findings) else "ok"
 
     @property

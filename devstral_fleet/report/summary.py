@@ -1,5 +1,6 @@
 """The one screen at the end of a run. Every number on it is a number of the report, written by the same functions."""
 
+from devstral_fleet.bench.accuracy import AccuracyResult
 from devstral_fleet.model import Value
 from devstral_fleet.report import format as fmt
 from devstral_fleet.report.model import BenchRow, HostReport, RunReport
@@ -25,6 +26,12 @@ VERDICTS = {
     "fail": "slower than its baseline allows",
     "no-baseline": "no baseline to judge by",
     "not-comparable": "not comparable with its baseline",
+}
+ANSWERS = {
+    "pass": "answers as well as its baseline",
+    "fail": "answers worse than its baseline allows",
+    "no-baseline": "no baseline to judge its answers by",
+    "not-comparable": "its answers are not comparable with a baseline's",
 }
 
 COLUMNS = ("host", "ended", "endpoint", "time", "speed", "verdict")
@@ -59,6 +66,8 @@ class Summary(Value):
     total: str
     bench: tuple[BenchLine, ...]
     verdict: str
+    accuracy: tuple[tuple[str, str], ...]
+    """Benchmark, and what came of it."""
     attention: tuple[str, ...]
     """What warns or failed, one sentence each."""
     baseline_command: str
@@ -77,6 +86,7 @@ class Summary(Value):
             ("time", _times(self.phases, self.total)),
             *bench,
             ("verdict", self.verdict),
+            *((f"accuracy {name}", text) for name, text in self.accuracy),
             *(("look at", text) for text in self.attention),
             ("record a baseline", self.baseline_command),
             ("report", self.report),
@@ -96,6 +106,7 @@ def summary(host: HostReport, *, report_path: str = "") -> Summary:
         total=fmt.duration(host.seconds) if host.phases else "",
         bench=tuple(_bench(host, row) for row in host.bench),
         verdict=_verdict(host),
+        accuracy=tuple((result.benchmark, _accuracy(result)) for result in host.accuracy),
         attention=attention(host),
         baseline_command=host.baseline_command,
         report=report_path,
@@ -127,8 +138,9 @@ def sentence(host: HostReport) -> str:
     words = OUTCOMES[host.outcome]
     if host.error:
         words += f": {host.error.message}"
-    elif host.verdict and host.outcome != "recorded":
-        words += f", {VERDICTS[host.verdict]}"
+    elif host.outcome != "recorded":
+        words += f", {VERDICTS[host.verdict]}" if host.verdict else ""
+        words += "".join(f", {ANSWERS[result.state]}" for result in host.accuracy)
     return words
 
 
@@ -155,6 +167,11 @@ def _verdict(host: HostReport) -> str:
         return ""
     reasons = [item.reason for item in host.verdicts if item.state == host.verdict and item.reason]
     return f"{host.verdict}: {reasons[0]}" if reasons else host.verdict
+
+
+def _accuracy(result: AccuracyResult) -> str:
+    judged = f"{result.state}: {result.reason}" if result.reason else result.state
+    return f"{result.correct} of {result.num_questions} right ({result.accuracy:.3f}); {judged}"
 
 
 def _times(phases: tuple[tuple[str, str], ...], total: str) -> str:

@@ -40,6 +40,8 @@ CASES = {
     "negative number": (("bench", "--repeats", "-3"), {}, 2, ("--repeats", "-3")),
     "negative context": (("plan",), {"context_length": -5}, 2, ("fleet_context_length", "-5")),
     "unknown workload": (("bench", "--workload", "chatt"), {}, 2, ("chatt", "did you mean chat")),
+    "absent questions": (("accuracy", "--data", "no.jsonl"), {}, 2, ("no.jsonl", "cannot be read")),
+    "no questions": (("accuracy", "--data", "README.md"), {}, 2, ("README.md:1", "each line is a question")),
     "unknown hardware": (("command", "--hardware", "h1000"), {}, 2, ("h1000", "h100")),
 }
 

@@ -67,7 +67,12 @@ class Bare:
 
     def __init__(self, python, model, arguments, home, log):
         words = [python, "-m", "sglang.launch_server", "--model-path", model, "--port", str(PORT), *arguments]
-        environment = {**os.environ, "HOME": home, "TRITON_CACHE_DIR": f"{home}/triton", "XDG_CACHE_HOME": f"{home}/cache"}
+        environment = {
+            **os.environ,
+            "HOME": home,
+            "TRITON_CACHE_DIR": f"{home}/triton",
+            "XDG_CACHE_HOME": f"{home}/cache",
+        }
         environment |= {"FLASHINFER_WORKSPACE_BASE": home, "TORCHINDUCTOR_CACHE_DIR": f"{home}/inductor"}
         self.begun = time.monotonic()
         with open(log, "wb") as file:
@@ -104,7 +109,9 @@ def measured(python, model, level, prompts, out, name):
     line = json.loads(result.read_text().splitlines()[-1])
     line.pop("server_info", None)
     result.write_text(json.dumps(line) + "\n")
-    return {key: line[key] for key in ("output_throughput", "median_ttft_ms", "median_tpot_ms", "duration", "completed")}
+    return {
+        key: line[key] for key in ("output_throughput", "median_ttft_ms", "median_tpot_ms", "duration", "completed")
+    }
 
 
 def bare(run, name, python, model, arguments, levels, needs_s):
@@ -143,7 +150,9 @@ def main():
     run = Run(out, options.budget_s)
     host = ("--host", "local")
     run.step("deploy", 0, lambda: invoke(site, out, "deploy", "deploy", *host, "--no-bench"))
-    run.step("bench", 0, lambda: invoke(site, out, "bench", "bench", *host, "--workload", options.workload, "--repeats", "1"))
+    run.step(
+        "bench", 0, lambda: invoke(site, out, "bench", "bench", *host, "--workload", options.workload, "--repeats", "1")
+    )
     run.step("tools", 60, lambda: invoke(site, out, "tools", "verify", *host, "--tools"))
     run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host, "--yes"))
     run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))

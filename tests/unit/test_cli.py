@@ -31,6 +31,7 @@ VERBS = {
         "bench",
         "bundle.create",
         "bundle.install",
+        "accuracy",
         "report",
     ),
     *("doctor", "status", "logs", "audit", "connect", "lock.status", "lock.release", "lab.up", "lab.down"),
