@@ -13,6 +13,7 @@ from devstral_fleet.catalog.schema import (
     Gpu,
     Image,
     Images,
+    Limits,
     Model,
     NativeEnvironment,
     Tolerances,
@@ -48,6 +49,7 @@ class Catalog:
     provisioning: Provisioning
     workloads: Mapping[str, Workload]
     tolerances: Tolerances
+    limits: Limits
     baselines: tuple[Baseline, ...]
     accuracy_baselines: tuple[AccuracyBaseline, ...]
 
