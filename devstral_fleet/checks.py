@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from packaging.version import InvalidVersion, Version
 
 from devstral_fleet import container
-from devstral_fleet.catalog.schema import HostRules
+from devstral_fleet.catalog.host_rules import HostRules
 from devstral_fleet.facts import EngineFacts, HostFacts, PortFacts, ReleasesFacts, ServiceFacts, VersionsFacts
 from devstral_fleet.findings import Finding, finding
 from devstral_fleet.plan import DeploymentPlan

@@ -6,7 +6,7 @@ Whether a driver answers is `checks_gpu`'s. Here stands why one does not, and wh
 import re
 from collections.abc import Iterator, Sequence
 
-from devstral_fleet.catalog.schema import HostRules
+from devstral_fleet.catalog.host_rules import HostRules
 from devstral_fleet.drivers import FABRIC_MANAGER, MODULES, driver_packages, upstream
 from devstral_fleet.facts import AcceleratorFacts, DriverBuild, Package, SystemFacts
 from devstral_fleet.findings import Finding, FindingState, finding, on_host

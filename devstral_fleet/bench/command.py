@@ -10,6 +10,9 @@ from devstral_fleet.plan import DeploymentPlan
 KEY_VARIABLE = "OPENAI_API_KEY"
 """bench_serving sends this variable's value as the Bearer token. It comes from secrets/api.key, never from here."""
 
+OUTPUT = "result.jsonl"
+"""What a benchmark's result is called in its job's directory."""
+
 
 def argv(
     plan: DeploymentPlan,
@@ -46,6 +49,7 @@ def argv(
         *("--request-rate", "inf"),
         *("--warmup-requests", str(point.concurrency)),  # a full batch first: no kernel is compiled while it counts
         *("--output-file", output_file),
+        *(("--output-details",) if workload.objective else ()),  # what each request took
         *(("--extra-request-body", json.dumps({"extra_key": cache_key})) if cache_key else ()),
     )
 

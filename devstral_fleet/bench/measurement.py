@@ -5,7 +5,9 @@ from statistics import median
 
 from pydantic import Field
 
+from devstral_fleet.bench.goodput import Goodput
 from devstral_fleet.bench.parse import BenchResult
+from devstral_fleet.bench.usage import GpuUsage
 from devstral_fleet.catalog.schema import Workload, WorkloadPoint
 from devstral_fleet.intent import Accelerator
 from devstral_fleet.model import Value
@@ -30,10 +32,19 @@ class Measurement(Value):
     expected_output_tokens: int
     results: tuple[BenchResult, ...] = Field(min_length=1)
     """One for each repeat, in the order they ran."""
+    goodput: Goodput | None = None
+    usage: tuple[GpuUsage, ...] = ()
 
     @classmethod
     def of(
-        cls, plan: DeploymentPlan, workload: Workload, point: WorkloadPoint, results: Sequence[BenchResult]
+        cls,
+        plan: DeploymentPlan,
+        workload: Workload,
+        point: WorkloadPoint,
+        results: Sequence[BenchResult],
+        *,
+        goodput: Goodput | None = None,
+        usage: tuple[GpuUsage, ...] = (),
     ) -> "Measurement":
         """Put the results of one point beside the plan that served them."""
         return cls(
@@ -50,6 +61,8 @@ class Measurement(Value):
             expected_input_tokens=point.total_input_tokens,
             expected_output_tokens=point.total_output_tokens,
             results=tuple(results),
+            goodput=goodput,
+            usage=usage,
         )
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from devstral_fleet.bench import lengths
+from devstral_fleet.bench.goodput import Objective
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.schema import Workload, WorkloadPoint
@@ -33,6 +34,10 @@ class Chosen(NamedTuple):
     def key(self) -> tuple[str, int, int]:
         """As the measurement's."""
         return self.workload.name, self.point.concurrency, self.point.num_prompts
+
+    def with_objective(self, objective: Objective) -> "Chosen":
+        """The same point, its requests judged by another objective."""
+        return self._replace(workload=self.workload.model_copy(update={"objective": objective}))
 
 
 def choose(
@@ -73,6 +78,18 @@ def _other(workload: Workload, level: int) -> WorkloadPoint:
     prompts = max(LEAST_PROMPTS, PROMPTS_EACH * level)
     inputs, outputs = lengths.totals(workload, prompts)
     return WorkloadPoint(concurrency=level, num_prompts=prompts, total_input_tokens=inputs, total_output_tokens=outputs)
+
+
+def words(workload: str, concurrency: Sequence[int]) -> str:
+    """Return the options of `bench` that choose the same points again; '' for the smoke workload's one."""
+    options = [f"--workload {workload}"] if workload else []
+    options += [f"--concurrency {','.join(map(str, concurrency))}"] if concurrency else []
+    return " ".join(options)
+
+
+def baseline_command(host: str, options: str = "") -> str:
+    """Return the command that records what was measured as a host's baseline; `options`: the `words` of its points."""
+    return " ".join(filter(None, (f".venv/bin/invoke bench --host {host}", options, "--save-baseline")))
 
 
 def estimate_s(measured: Sequence[Measurement], chosen: Chosen, repeats: int, *, around_s: float) -> float:

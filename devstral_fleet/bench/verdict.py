@@ -20,7 +20,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, tolerances: Toler
         measurement: one point, all its repeats. baseline: what judges it, None where there is none.
         tolerances: the catalog's; a metric's own noise can only widen its accelerator's percent.
     """
-    if measurement.failures > measurement.requests * tolerances.failure_limit_percent / 100:
+    if too_many_failures(measurement, tolerances):
         return _verdict(measurement, "fail", _failures(measurement), baseline)
     problem = measurement.token_problem()
     if problem:
@@ -36,6 +36,11 @@ def judge(measurement: Measurement, baseline: Baseline | None, tolerances: Toler
     failed = [metric for metric in metrics if metric.state == "fail"]
     reason = "; ".join(_sentence(metric) for metric in failed)
     return _verdict(measurement, "fail" if failed else "pass", reason, baseline, metrics)
+
+
+def too_many_failures(measurement: Measurement, tolerances: Tolerances) -> bool:
+    """Whether more requests than the catalog allows got no answer."""
+    return measurement.failures > measurement.requests * tolerances.failure_limit_percent / 100
 
 
 def difference(measurement: Measurement, baseline: Baseline) -> str:

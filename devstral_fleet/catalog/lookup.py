@@ -13,6 +13,7 @@ from devstral_fleet.catalog.schema import (
     Gpu,
     Image,
     Images,
+    Limits,
     Model,
     NativeEnvironment,
     Tolerances,
@@ -51,6 +52,7 @@ class Catalog:
     accuracy: Mapping[str, AccuracyBenchmark]
     tolerances: Tolerances
     starts: StartRules
+    limits: Limits
     baselines: tuple[Baseline, ...]
     accuracy_baselines: tuple[AccuracyBaseline, ...]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from devstral_fleet.bench.goodput import Objective
 from devstral_fleet.catalog.lookup import Catalog
 from devstral_fleet.catalog.schema import Baseline, Gpu, Model
 
@@ -147,7 +148,7 @@ def _flags(catalog: Catalog) -> str:
 
 def _workloads(catalog: Catalog) -> str:
     return _table(
-        ("name", "lengths in/out", "concurrency x prompts", "tokens in/out", "deploy runs it"),
+        ("name", "lengths in/out", "concurrency x prompts", "tokens in/out", "deploy runs it", "objective"),
         [
             (
                 f"`{workload.name}`",
@@ -155,11 +156,16 @@ def _workloads(catalog: Catalog) -> str:
                 f"{point.concurrency} x {point.num_prompts}",
                 f"{point.total_input_tokens}/{point.total_output_tokens}",
                 f"{workload.smoke_repeats} times" if point == workload.smoke_point else "-",
+                _objective(workload.objective),
             )
             for workload in catalog.workloads.values()
             for point in workload.points
         ],
     )
+
+
+def _objective(one: Objective | None) -> str:
+    return f"TTFT {one.ttft_ms:g} ms, TPOT {one.tpot_ms:g} ms" if one else "-"
 
 
 def _baselines(rows: Iterable[Baseline]) -> str:

@@ -57,6 +57,7 @@ def load_from(directory: Path) -> Catalog:
         accuracy=accuracy,
         tolerances=workloads.tolerances,
         starts=workloads.starts,
+        limits=workloads.limits,
         baselines=tuple(row for file in files for row in file.baselines),
         accuracy_baselines=tuple(row for file in files for row in file.accuracy),
     )
@@ -77,6 +78,11 @@ def read_baselines(path: Path) -> BaselineFile:
         CatalogError: it is not JSON, or breaks the schema.
     """
     text = _text(path)
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        problem = f"{path}:{error.lineno}: this is no JSON: {error.msg}"
+        raise CatalogError(problem, fix="correct the file, or take it back from version control") from error
     try:
         return BaselineFile.model_validate_json(text)
     except ValidationError as error:
@@ -105,6 +111,9 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: {error.strerror}", fix="restore the file from the repository") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise CatalogError(f"{path}:{line}: this is no UTF-8", fix="restore the file, or correct that line") from error
 
 
 def _name_entries(data: object, path: Path_) -> None:

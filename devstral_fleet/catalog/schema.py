@@ -5,10 +5,12 @@ Units are in the names: `_gib` is 2^30 bytes, `_mib` 2^20 bytes, `_s` seconds, `
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-from devstral_fleet.catalog.starts import StartRules
+from devstral_fleet.bench.goodput import Objective
 from devstral_fleet.catalog.accuracy import AccuracyBaseline
+from devstral_fleet.catalog.host_rules import HostRules
+from devstral_fleet.catalog.starts import StartRules
 from devstral_fleet.intent import Accelerator
 from devstral_fleet.model import Value
 
@@ -134,29 +136,6 @@ class NativeEnvironment(Value):
     environment: dict[str, str]
 
 
-class HostRules(Value):
-    """What a host must be, whatever it serves."""
-
-    systems: tuple[str, ...]
-    """ID in /etc/os-release of the systems that were tried; another one gets a warning."""
-    architectures: tuple[str, ...]
-    """`uname -m` of the machines that there are engines for."""
-    clock_skew_s: int = Field(gt=0)
-    """Seconds that its clock may differ from the controller's without a warning."""
-    gpu_memory_short_percent: float = Field(gt=0)
-    """Percent that a GPU's memory may be less than the catalog's."""
-    gpu_idle_percent: float = Field(gt=0)
-    """Percent of its memory that a GPU may hold and still be free."""
-    amdgpu_releases: dict[str, str]
-    """Version of AMD's kernel module to the driver release that brings it."""
-    boot_free_mib: int = Field(gt=0)
-    """Free space under /boot that another kernel needs."""
-    swap_used_mib: int = Field(gt=0)
-    """Swap that may be in use without a warning."""
-    xids: dict[int, Literal["reset", "reboot", "power"]]
-    """NVIDIA's numbers of errors that a GPU does not recover from by itself, and what ends them."""
-
-
 class Images(Value):
     """images.yml."""
 
@@ -192,6 +171,8 @@ class Workload(Value):
     accelerators: tuple[Accelerator, ...]
     """Those for which it is one of 'all'."""
     points: tuple[WorkloadPoint, ...]
+    objective: Objective | None = None
+    """What a request must keep to count as good; None where nobody has said."""
 
     @model_validator(mode="after")
     def _smoke_is_a_point(self) -> Self:
@@ -224,11 +205,23 @@ class Tolerances(Value):
         return self.cpu if accelerator == "cpu" else self.default
 
 
+class Limits(Value):
+    """From when on something that was seen in a measurement is worth a word."""
+
+    throttle_reasons: tuple[str, ...]
+    """What must not hold back a GPU's clock, as nvidia-smi names it."""
+    throttled_percent: float = Field(ge=0, le=100)
+    """Of the samples in which the GPU was at work: in more of them it is a finding."""
+    saturated_percent: float = Field(gt=0)
+    """Less than this for twice the requests in flight is no growth of the throughput."""
+
+
 class Workloads(Value):
     """workloads.yml."""
 
     tolerances: Tolerances
     starts: StartRules
+    limits: Limits
     workloads: dict[str, Workload]
 
 
@@ -250,7 +243,7 @@ class Baseline(Value):
     num_prompts: int = Field(gt=0)
     total_input_tokens: int = Field(gt=0)
     total_output_tokens: int = Field(gt=0)
-    metrics: dict[str, float]
+    metrics: dict[str, FiniteFloat]
     """Keys of SGLang's JSONL; units are in the keys, throughputs are tokens or requests a second."""
     contaminated: bool = False
     """True: shown, but only `judged_metrics` count."""

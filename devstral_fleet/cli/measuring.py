@@ -25,6 +25,7 @@ def verify(
     concurrency="requests in flight, a comma list: 1,16,100 (default: the catalog's)",
     time_limit="seconds; points that would not end in them are left out",
     resume="run id whose points are not measured again",
+    objective="what a good request keeps, TTFT:TPOT in ms, as 2000:50 (default: the workload's own)",
     repeats="how often each point is measured (default: the catalog's)",
     save_baseline="record the result as this host's baseline",
 )
@@ -34,6 +35,7 @@ def bench(
     inventory: str = "",
     workload: str = "",
     concurrency: str = "",
+    objective: str = "",
     repeats: int = 0,
     time_limit: int = 0,
     resume: str = "",
@@ -42,11 +44,15 @@ def bench(
     json: bool = False,
 ) -> "ExitCode":
     """Measure the served model beside the engine and judge it by the host's baseline."""
+    from devstral_fleet.bench import goodput
     from devstral_fleet.workflows import bench as workflow
     from devstral_fleet.workflows.planning import Ask
 
-    levels = workflow.levels(concurrency)
-    wish = workflow.Wish(workload, repeats, save_baseline, levels, time_limit, resume, lock_wait_s=lock_wait)
+    wish = workflow.Wish(
+        *(workload, repeats, save_baseline, workflow.levels(concurrency), time_limit, resume),
+        objective=goodput.objective(objective),
+        lock_wait_s=lock_wait,
+    )
     return workflow.bench(console, Ask(host, inventory), wish)
 
 

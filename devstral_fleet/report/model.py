@@ -139,6 +139,8 @@ class BenchRow(Value):
             results=tuple(result.without_server_info() for result in measurement.results),
             medians=known,
             spreads_percent={name: measurement.spread_percent(name) for name in known},
+            goodput=measurement.goodput,
+            usage=measurement.usage,
         )
 
 

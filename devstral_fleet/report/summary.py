@@ -1,5 +1,7 @@
 """The one screen at the end of a run. Every number on it is a number of the report, written by the same functions."""
 
+from collections.abc import Sequence
+
 from devstral_fleet.bench.accuracy import AccuracyResult
 from devstral_fleet.model import Value
 from devstral_fleet.report import format as fmt
@@ -34,6 +36,8 @@ ANSWERS = {
     "not-comparable": "its answers are not comparable with a baseline's",
 }
 
+SATURATION = "bench-saturation"
+"""The finding that says so; nothing is wrong with it, and it is shown."""
 COLUMNS = ("host", "ended", "endpoint", "time", "speed", "verdict")
 """Of the screen of several hosts."""
 
@@ -65,6 +69,8 @@ class Summary(Value):
     phases: tuple[tuple[str, str], ...]
     total: str
     bench: tuple[BenchLine, ...]
+    saturation: tuple[str, ...]
+    """Where the throughput of a workload saturates, a sentence each."""
     verdict: str
     accuracy: tuple[tuple[str, str], ...]
     """Benchmark, and what came of it."""
@@ -85,6 +91,7 @@ class Summary(Value):
             ("try it", self.curl),
             ("time", _times(self.phases, self.total)),
             *bench,
+            *(("saturation", text) for text in self.saturation),
             ("verdict", self.verdict),
             *((f"accuracy {name}", text) for name, text in self.accuracy),
             *(("look at", text) for text in self.attention),
@@ -105,6 +112,7 @@ def summary(host: HostReport, *, report_path: str = "") -> Summary:
         phases=tuple((phase.name, fmt.duration(phase.seconds)) for phase in host.phases),
         total=fmt.duration(host.seconds) if host.phases else "",
         bench=tuple(_bench(host, row) for row in host.bench),
+        saturation=tuple(one.summary for one in host.findings if one.check == SATURATION),
         verdict=_verdict(host),
         accuracy=tuple((result.benchmark, _accuracy(result)) for result in host.accuracy),
         attention=attention(host),
@@ -116,15 +124,22 @@ def summary(host: HostReport, *, report_path: str = "") -> Summary:
 
 def fleet(report: RunReport, *, report_path: str = "") -> FleetSummary:
     """Write the screen of several hosts from their report."""
-    unrecorded = [host.host for host in report.hosts if host.baseline_command]
     lines = [
         *((host.host, host.error.message) for host in report.hosts if host.error),
         *((host.host, f"look at {text}") for host in report.hosts for text in attention(host)),
     ]
-    if unrecorded:
-        command = f".venv/bin/invoke bench --host {','.join(unrecorded)} --save-baseline"
-        lines.append(("record baselines", command))
+    lines += [("record baselines", command) for command in _baseline_commands(report.hosts)]
     return FleetSummary(rows=tuple(map(_row, report.hosts)), lines=(*lines, ("report", report_path)))
+
+
+def _baseline_commands(hosts: Sequence[HostReport]) -> list[str]:
+    """One command for all the hosts whose own ones differ in nothing but the host."""
+    unrecorded: dict[tuple[str, str], list[str]] = {}
+    for host in hosts:
+        if host.baseline_command:
+            before, _, after = host.baseline_command.partition(f"--host {host.host}")
+            unrecorded.setdefault((before, after), []).append(host.host)
+    return [f"{before}--host {','.join(names)}{after}" for (before, after), names in unrecorded.items()]
 
 
 def _row(host: HostReport) -> tuple[str, ...]:

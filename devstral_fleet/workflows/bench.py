@@ -7,6 +7,7 @@ from pathlib import Path
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import project
 from devstral_fleet.bench import baselines, selection
+from devstral_fleet.bench.goodput import Objective
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.selection import Chosen
 from devstral_fleet.console import Console
@@ -31,7 +32,14 @@ class Wish:
     concurrency: tuple[int, ...] = ()
     time_limit_s: int = 0
     resume: str = ""
+    objective: Objective | None = None
+    """None for each workload's own."""
     lock_wait_s: int = 0
+
+    @property
+    def words(self) -> str:
+        """The options that choose its points."""
+        return selection.words(self.workload, self.concurrency)
 
 
 def bench(console: Console, ask: Ask, wish: Wish) -> ExitCode:
@@ -70,6 +78,8 @@ class Work:
 
 def _work(target: Target, wish: Wish, earlier: RunReport | None) -> Work:
     points = selection.choose(catalogs.load(), target.plan, workload=wish.workload, concurrency=wish.concurrency)
+    if wish.objective:
+        points = tuple(one.with_objective(wish.objective) for one in points)
     return Work(points, _already(target, points, earlier))
 
 
@@ -92,7 +102,11 @@ def _already(target: Target, points: tuple[Chosen, ...], earlier: RunReport | No
         )
     rows = {row.key: row for row in host.bench}
     known = ((one, rows.get(one.key)) for one in points)
-    return tuple(Measurement.of(target.plan, *one, row.results) for one, row in known if row)
+    return tuple(
+        Measurement.of(target.plan, *one, row.results, goodput=row.goodput, usage=row.usage)
+        for one, row in known
+        if row
+    )
 
 
 def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish, work: Work) -> None:
@@ -106,7 +120,7 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish, work: Work)
         measured = measuring.measure(
             host, run_id, work.points, repeats, time_limit_s=wish.time_limit_s, already=work.already
         )
-    judged = measuring.judge(host, measured, inventory)
+    judged = measuring.judge(host, measured, inventory, wish.words)
     if wish.save_baseline:
         rows = [baselines.record(one, repeats=len(one.results)) for one in measured]
         path = baselines.save(inventory_directory(inventory), host.name, rows)
@@ -114,5 +128,5 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish, work: Work)
         host.record.console.host(host.name, f"baseline recorded in {path}")
         host.record.outcome = "recorded"
     else:
-        measuring.require(host, measured, judged)
+        measuring.require(host, measured, judged, wish.words)
         host.record.outcome = "measured"

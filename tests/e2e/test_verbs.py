@@ -1,5 +1,6 @@
 """rollback, stop and --check: what they change, and that a look changes nothing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,20 @@ def test_stop_and_deploy_again(proven: Site) -> None:
     events = [entry["event"] for entry in proven.invoke("audit", "--json").document["local"]]
     assert events[-1] == "deploy"
     assert "stop" in events
+
+
+def test_bench_says_how_far_it_is_and_keeps_no_details(proven: Site) -> None:
+    ended = proven.invoke("bench", "--concurrency", "1,2,4", "--repeats", "1", "--objective", "1000:1000", "--json")
+
+    assert ended.exit_code == 0, ended.text
+    (host,) = ended.document["hosts"]
+    assert [row["goodput"]["good_percent"] for row in host["bench"]] == [100.0] * 3
+    assert {row["goodput"]["objective"]["ttft_ms"] for row in host["bench"]} == {1000.0}
+    assert [finding["summary"] for finding in host["findings_after"] if finding["check"] == "bench-saturation"]
+    assert host["baseline_command"] == ".venv/bin/invoke bench --host local --concurrency 1,2,4 --save-baseline"
+    run = max(proven.runs.glob("*/report.json")).parent
+    assert "generated_texts" not in (run / "report.json").read_text()
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    steps = [event["text"] for event in events if event["kind"] == "step"]
+    assert any("(2 of 3): " in step and "about" in step and step.endswith("left") for step in steps), steps
+    assert not list((proven.home / "jobs").iterdir())

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from devstral_fleet.bench.goodput import Objective
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.parse import BenchResult, parse
 from devstral_fleet.catalog.schema import Baseline, Tolerances, Workload, WorkloadPoint
@@ -19,6 +20,7 @@ CHAT = Workload(
     smoke_concurrency=16,
     smoke_repeats=3,
     accelerators=("nvidia",),
+    objective=Objective(ttft_ms=2000, tpot_ms=50),
     points=(
         WorkloadPoint(concurrency=1, num_prompts=10, total_input_tokens=6101, total_output_tokens=4220),
         WorkloadPoint(concurrency=16, num_prompts=80, total_input_tokens=39668, total_output_tokens=40805),

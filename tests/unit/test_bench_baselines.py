@@ -83,6 +83,8 @@ def rows(**change: object) -> str:
         (rows(tensor_parallel=1), "baselines.1.tensor_parallel: Extra inputs are not permitted", "tensor_parallel"),
         (rows(tp="one"), "baselines.1.tp: Input should be a valid integer", '"tp": "one"'),
         (rows(metrics={"output_throughput": "fast"}), "baselines.1.metrics.output_throughput", '"fast"'),
+        (rows(metrics={"output_throughput": float("inf")}), "baselines.1.metrics.output_throughput", "Infinity"),
+        (rows(metrics={"output_throughput": float("nan")}), "baselines.1.metrics.output_throughput", "NaN"),
         (rows(contaminated=True), "baselines.1: Value error, a contaminated row must name", "{"),
     ],
 )
@@ -97,6 +99,14 @@ def test_a_bad_file_is_named_with_line_and_key(tmp_path: Path, text: str, proble
     line = int(message.removeprefix(f"{file}:").partition(":")[0])
     assert shown in text.splitlines()[line - 1]
     assert caught.value.code is ExitCode.CONFIGURATION
+
+
+def test_a_file_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+    file = baselines.path(tmp_path, "gpu01")
+    file.parent.mkdir()
+    file.write_bytes(b'{\n "baselines": [\xff]}\n')
+    with pytest.raises(CatalogError, match=r"gpu01\.json:2: this is no UTF-8"):
+        baselines.load(tmp_path, "gpu01")
 
 
 def test_saving_into_a_bad_file_leaves_it(tmp_path: Path) -> None:

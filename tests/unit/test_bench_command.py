@@ -16,8 +16,13 @@ def test_the_whole_command() -> None:
         *("--random-input-len", "1000", "--random-output-len", "1000", "--random-range-ratio", "0.0"),
         *("--seed", "1", "--num-prompts", "80", "--max-concurrency", "16", "--request-rate", "inf"),
         *("--warmup-requests", "16"),
-        *("--output-file", "/jobs/1/result.jsonl"),
+        *("--output-file", "/jobs/1/result.jsonl", "--output-details"),
     )
+
+
+def test_details_are_written_only_where_an_objective_is_judged_by_them() -> None:
+    without = CHAT.model_copy(update={"objective": None})
+    assert "--output-details" not in argv(plan(), without, CHAT.points[1], python=("python3",), output_file="x")
 
 
 def test_a_repeat_keeps_out_of_the_last_ones_prefix_cache() -> None:

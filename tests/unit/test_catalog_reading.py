@@ -118,5 +118,5 @@ def test_a_broken_baseline(directory: Path, change: dict[str, object], said: str
 def test_a_baseline_file_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text("{ not json")
-    with pytest.raises(CatalogError, match=r"own\.json:1: the file: Invalid JSON"):
+    with pytest.raises(CatalogError, match=r"own\.json:1: this is no JSON"):
         catalogs.read_baselines(path)

@@ -1,6 +1,7 @@
 """Which points are measured, in which order, and how long the next one will take."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import job
 from devstral_fleet.bench import lengths, selection
+from devstral_fleet.bench.goodput import Goodput, Objective
 from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.selection import Chosen
+from devstral_fleet.bench.usage import GpuLook, UsageSample, usage
 from devstral_fleet.catalog.schema import Workload
 from devstral_fleet.errors import ConfigurationError, UnreachableError
 from devstral_fleet.report.model import BenchRow
-from devstral_fleet.workflows import bench, measuring
+from devstral_fleet.workflows import bench, measuring, point, sampling
 from devstral_fleet.workflows.planning import Target
 from tests.support.hosts import host_of, quiet
 from tests.support.intents import gpu_host, planned
@@ -108,7 +111,7 @@ class Measuring:
     now_s: float = 0.0
     asked: list[str] = field(default_factory=list)
 
-    def point(self, host: Any, _run: str, chosen: Chosen, _repeats: int) -> Measurement:
+    def point(self, host: Any, _run: str, chosen: Chosen, *_rest: object) -> Measurement:
         self.asked.append(chosen.name)
         self.now_s += self.takes_s
         if chosen.name == self.fails_at:
@@ -123,12 +126,13 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Any:
     here = host_of(Target(intent, planned(intent)), console)
     here.said = said  # type: ignore[attr-defined]
     monkeypatch.setattr(job, "clear", lambda *_: None)
+    monkeypatch.setattr(sampling, "unshared", nullcontext)
     monkeypatch.setattr(type(here), "service", lambda _: type("Service", (), {"pid": 7})())
     return here
 
 
 def measure(host: Any, work: Measuring, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[str]:
-    monkeypatch.setattr(measuring, "_point", work.point)
+    monkeypatch.setattr(point, "measure", work.point)
     points = selection.choose(CATALOG, host.plan, workload="chat")
     measuring.measure(host, "run-1", points, 1, clock=lambda: work.now_s, **options)
     return [f"{row.workload} at {row.concurrency}" for row in host.record.known["bench"]]
@@ -157,7 +161,9 @@ def test_what_was_measured_is_kept_and_called_partial(host: Any, monkeypatch: py
 def test_an_earlier_run_goes_on(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     chat: Workload = CATALOG.workload("chat")
     target = host.target
-    row = BenchRow.of(Measurement.of(host.plan, chat, chat.points[1], [h100_result()]))
+    goodput = Goodput(objective=Objective(ttft_ms=1, tpot_ms=1), good_percent=50.0, requests_per_s=2.0)
+    gpus = usage([GpuLook(gpu=0, sample=UsageSample(offset_s=0.0, power_w=700.0))])
+    row = BenchRow.of(Measurement.of(host.plan, chat, chat.points[1], [h100_result()], goodput=goodput, usage=gpus))
     known = sample().hosts[0].model_copy(update={"host": host.name, "plan": host.plan, "bench": (row,)})
     earlier = sample().model_copy(update={"hosts": (known,)})
     points = selection.choose(CATALOG, host.plan, workload="chat")
@@ -168,6 +174,8 @@ def test_an_earlier_run_goes_on(host: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert sorted(rows) == ["chat at 1", "chat at 100", "chat at 16"]
     assert "chat at 16" not in work.asked
+    (kept,) = [one for one in host.record.known["bench"] if one.concurrency == chat.points[1].concurrency]
+    assert (kept.goodput, kept.usage) == (goodput, gpus)
     assert bench._already(target, points, None) == ()
     assert bench._already(target, points, sample().model_copy(update={"hosts": ()})) == ()
     other = known.model_copy(update={"plan": host.plan.model_copy(update={"arguments": ("--other",)})})
@@ -179,3 +187,27 @@ def test_a_report_keeps_what_a_later_run_needs(host: Any) -> None:
     row = BenchRow.of(Measurement.of(host.plan, CHAT, CHAT.points[1], [h100_result()]))
     again = BenchRow.model_validate_json(json.dumps(row.model_dump(mode="json")))
     assert again == row
+
+
+@pytest.mark.parametrize(
+    ("workload", "levels", "command"),
+    [
+        ("", (), ".venv/bin/invoke bench --host gpu01 --save-baseline"),
+        ("all", (), ".venv/bin/invoke bench --host gpu01 --workload all --save-baseline"),
+        ("chat", (1, 16), ".venv/bin/invoke bench --host gpu01 --workload chat --concurrency 1,16 --save-baseline"),
+        ("", (8,), ".venv/bin/invoke bench --host gpu01 --concurrency 8 --save-baseline"),
+    ],
+)
+def test_a_baseline_is_recorded_of_what_was_asked_for(workload: str, levels: tuple[int, ...], command: str) -> None:
+    wish = bench.Wish(workload, 1, False, levels)
+    assert selection.baseline_command("gpu01", wish.words) == command
+
+
+def test_an_objective_of_the_command_line_is_that_of_every_point(host: Any) -> None:
+    objective = Objective(ttft_ms=1, tpot_ms=2)
+    wish = bench.Wish("all", 1, False, objective=objective)
+    work = bench._work(host.target, wish, None)
+    assert {one.workload.objective for one in work.points} == {objective}
+    assert {one.workload.objective for one in bench._work(host.target, bench.Wish("chat", 1, False), None).points} == {
+        CATALOG.workload("chat").objective
+    }

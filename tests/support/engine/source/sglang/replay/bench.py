@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sglang.replay.figures import Done, printed, result
+from sglang.replay.figures import Done, details, printed, result
 from sglang.replay.flags import defaults, parser
 from sglang.replay.lengths import sample
 
@@ -22,7 +22,7 @@ HONOURED = {
     *("backend", "base_url", "host", "port", "ready_check_timeout_sec", "dataset_name", "model", "tokenizer"),
     *("served_model_name", "num_prompts", "random_input_len", "random_output_len", "random_range_ratio"),
     *("request_rate", "max_concurrency", "output_file", "seed", "warmup_requests", "tag", "extra_request_body"),
-    *("disable_tqdm", "temperature"),
+    *("disable_tqdm", "temperature", "output_details"),
 }
 WARMUP_TOKENS = 32
 WORD = " a"
@@ -57,6 +57,8 @@ def main(argv: list[str]) -> None:
     done = ask_all(options, lengths)
     line = result(options.values, done, server_info(options))
     say("\n".join(printed(line)))
+    if options["output_details"]:
+        line |= details(done)
     with Path(options["output_file"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 

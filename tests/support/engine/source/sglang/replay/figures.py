@@ -48,6 +48,18 @@ def result(options: dict[str, Any], done: list[Done], server_info: dict[str, Any
     return {key: known[key] for key in recorded_result()}
 
 
+def details(done: list[Done]) -> dict[str, list[Any]]:
+    """What --output-details adds: an entry a request, `output_lens` 0 of one that failed."""
+    return {
+        "input_lens": [each.input_tokens for each in done],
+        "output_lens": [0 if each.error else each.output_tokens for each in done],
+        "ttfts": [each.ttft_s for each in done],
+        "itls": [[each.itl_s] * max(each.output_tokens - 1, 0) for each in done],
+        "generated_texts": [" a" * each.output_tokens for each in done],
+        "errors": [each.error for each in done],
+    }
+
+
 def recorded_result() -> dict[str, Any]:
     line: dict[str, Any] = recorded("answers")["bench"]["result"]
     return line
