@@ -6,11 +6,15 @@ the names that secrets have in a mapping, such as SGLang's /server_info, which r
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 REMOVED = "[removed]"
 MINIMUM_SECRET_LENGTH = 4
 """A shorter 'secret' is no secret; taking out every 'a' would only spoil the text."""
+
+KNOWN_NAMES = 4096
+"""Names that are judged once: a long report says few of them, and each a thousand times."""
 
 Scrubbed = TypeVar("Scrubbed")
 
@@ -56,6 +60,7 @@ def words_of(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
+@lru_cache(maxsize=KNOWN_NAMES)
 def is_secret_name(name: str) -> bool:
     """Say whether a mapping's key names a secret.
 
@@ -106,18 +111,28 @@ def _scrubbed(value: object, secrets: tuple[str, ...]) -> object:
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, Mapping):
-        return {redact(str(key), secrets): _entry(str(key), entry, secrets) for key, entry in value.items()}
+        return {_key(str(key), secrets): _entry(str(key), entry, secrets) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_scrubbed(entry, secrets) for entry in value)
     return value
 
 
+@lru_cache(maxsize=KNOWN_NAMES)
+def _key(name: str, secrets: tuple[str, ...]) -> str:
+    return redact(name, secrets)
+
+
 def _entry(name: str, value: object, secrets: tuple[str, ...]) -> object:
     if value in (None, "") or isinstance(value, bool):
         return value
-    if isinstance(value, int | float) and not _SECRET_WORDS.intersection(words_of(name)):
+    if isinstance(value, int | float) and not _has_secret_word(name):
         return value  # a count of tokens; a password of digits is still a password
     return REMOVED if is_secret_name(name) else _scrubbed(value, secrets)
+
+
+@lru_cache(maxsize=KNOWN_NAMES)
+def _has_secret_word(name: str) -> bool:
+    return bool(_SECRET_WORDS.intersection(words_of(name)))
 
 
 def _without_value(match: re.Match[str]) -> str:

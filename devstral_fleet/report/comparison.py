@@ -67,12 +67,9 @@ def between(before: RunReport, now: RunReport, tolerances: Tolerances) -> Compar
 
 def fleet(report: RunReport, tolerances: Tolerances) -> Comparison:
     """Hold each host against the median of all hosts of its kind in the run."""
-    kinds: dict[tuple[object, ...], list[tuple[HostReport, BenchRow]]] = {}
-    for host in report.hosts:
-        for row in host.bench:
-            kinds.setdefault((*_kind(host.plan), *row.key), []).append((host, row))
+    kinds = alike(report)
     differences, uncompared = list[Difference](), list[str]()
-    for members in kinds.values():
+    for members in kinds:
         if len(members) < LEAST_HOSTS:
             names, (_, row) = ", ".join(host.host for host, _ in members), members[0]
             uncompared.append(f"{row.workload} at {row.concurrency}: {names} alone; a median needs {LEAST_HOSTS} hosts")
@@ -83,6 +80,15 @@ def fleet(report: RunReport, tolerances: Tolerances) -> Comparison:
     if not kinds:
         uncompared.append("nothing was measured in this run")
     return Comparison(differences=tuple(differences), uncompared=tuple(uncompared))
+
+
+def alike(report: RunReport) -> tuple[tuple[tuple[HostReport, BenchRow], ...], ...]:
+    """Gather the rows that have a median in common: one point, on hosts of one kind."""
+    kinds: dict[tuple[object, ...], list[tuple[HostReport, BenchRow]]] = {}
+    for host in report.hosts:
+        for row in host.bench:
+            kinds.setdefault((*_kind(host.plan), *row.key), []).append((host, row))
+    return tuple(map(tuple, kinds.values()))
 
 
 def _pairs(before: RunReport, now: RunReport) -> Iterator[tuple[HostReport, HostReport]]:

@@ -91,6 +91,11 @@ def gib(value: float | None) -> str:
     return NONE if value is None else f"{number(value)} GiB"
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """Write a whole number with its unit: '1,980 MHz'."""
+    return NONE if value is None else f"{value:,.0f} {unit}"
+
+
 def words(items: Sequence[str]) -> str:
     """Join words as a command line that can be pasted into a shell."""
     return shlex.join(items)

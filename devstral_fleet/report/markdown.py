@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from devstral_fleet.report.model import ChangeReport, ErrorReport, HostReport, RunReport
 from devstral_fleet.report.summary import attention, sentence
-from devstral_fleet.report.tables import Cell, Table, host_tables
+from devstral_fleet.report.table import Cell, Table
+from devstral_fleet.report.tables import host_tables
 
 
 def markdown(report: RunReport) -> str:

@@ -47,16 +47,21 @@ SHOWN_METRICS = (
     "total_throughput",
     "mean_ttft_ms",
     "median_ttft_ms",
+    "p90_ttft_ms",
     "p99_ttft_ms",
     "mean_tpot_ms",
     "median_tpot_ms",
+    "p90_tpot_ms",
+    "p99_tpot_ms",
     "median_itl_ms",
     "p99_itl_ms",
     "median_e2e_latency_ms",
+    "p90_e2e_latency_ms",
+    "p99_e2e_latency_ms",
     "request_throughput",
     "duration",
 )
-"""The columns of a bench row, whose medians and spreads stand in the report."""
+"""What is shown of a bench row: its medians and spreads stand in the report."""
 
 
 class ErrorReport(Value):

@@ -13,7 +13,8 @@ from devstral_fleet.report.json_writer import json_text, read
 from devstral_fleet.report.markdown import markdown
 from devstral_fleet.report.model import HostReport, RunReport, TaskReport, json_schema, slowest
 from devstral_fleet.report.summary import summary
-from devstral_fleet.report.tables import BENCH_COLUMNS, host_tables
+from devstral_fleet.report.tables import host_tables
+from devstral_fleet.report.tables_bench import BENCH_COLUMNS
 from devstral_fleet.report.write import without_secrets, write_all
 from tests.unit.report_samples import HOSTILE, checked, failed, measured, report
 
