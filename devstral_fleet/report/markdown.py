@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from devstral_fleet import catalog
 from devstral_fleet.report.model import ChangeReport, ErrorReport, HostReport, RunReport
 from devstral_fleet.report.summary import attention, sentence
 from devstral_fleet.report.table import Cell, Table
 from devstral_fleet.report.tables import host_tables
+from devstral_fleet.report.tables_fleet import fleet, strips
 
 
 def markdown(report: RunReport) -> str:
@@ -14,6 +16,8 @@ def markdown(report: RunReport) -> str:
     lines += [f"Run `{report.run}` on {report.controller}, {report.started} to {report.finished}, "]
     lines[-1] += f"exit code {report.exit_code}, Devstral Fleet {report.toolkit_version} {report.git_commit}".rstrip()
     lines += ["", *_error(report.error)]
+    beside = fleet(strips(report, catalog.load().tolerances))
+    lines += _table(beside) if beside.rows else []
     for host in report.hosts:
         lines += _host(report, host)
     return "\n".join(lines).rstrip() + "\n"

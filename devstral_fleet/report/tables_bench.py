@@ -28,13 +28,16 @@ LATENCY_COLUMNS = tuple(f"{statistic}_{name}_ms" for name in LATENCIES for stati
 VERDICT_STATES = {"pass": "ok", "fail": "fail", "no-baseline": "warn", "not-comparable": "warn"}
 SPEED, LATENCY, USAGE = "Throughput against speed for a user", "Latency", "GPUs during the benchmark"
 """Captions of the tables under the charts."""
+BENCH, VERDICT = "Benchmark", "Verdict"
+NOTHING = "nothing"
+"""What held GPUs back that ran free."""
 
 
 def bench(rows: Sequence[BenchRow]) -> Table:
     """One row for each point: medians over the repeats, the spread below."""
     columns = ("workload", "concurrency", "requests", "lost", *(fmt.label(name) for name in BENCH_COLUMNS))
     return table(
-        "Benchmark",
+        BENCH,
         columns,
         (_bench_row(row) for row in rows),
         numeric=range(1, len(columns)),
@@ -52,7 +55,7 @@ def verdicts(host: HostReport) -> Table:
         for row in _verdict_rows(verdict, spreads.get((verdict.workload, verdict.concurrency), {}))
     )
     note = "Tolerance: the catalog's percent, or what the spread of the repeats widens it to."
-    return table("Verdict", columns, rows, numeric=(1, *range(3, 8)), note=note)
+    return table(VERDICT, columns, rows, numeric=(1, *range(3, 8)), note=note)
 
 
 def references(host: HostReport) -> Table:
@@ -85,7 +88,7 @@ def speeds(host: HostReport) -> Table:
     )
     return table(
         SPEED,
-        (*columns, "met the objective", "good requests", "objective"),
+        (*columns, "met the objective", "good requests", "objective (TTFT, TPOT)"),
         rows,
         numeric=range(1, 8),
         note="Output tokens a second. For a user: 1000 / median TPOT.",
@@ -133,7 +136,7 @@ def _goodput(row: BenchRow) -> tuple[str, str, str]:
     if not row.goodput:
         return fmt.NONE, fmt.NONE, fmt.NONE
     goal = row.goodput.objective
-    words = f"TTFT {fmt.milliseconds(goal.ttft_ms)}, TPOT {fmt.milliseconds(goal.tpot_ms)}"
+    words = f"{fmt.milliseconds(goal.ttft_ms)}, {fmt.milliseconds(goal.tpot_ms)}"
     good = fmt.metric("request_throughput", row.goodput.requests_per_s)
     return fmt.percent(row.goodput.good_percent), good, words
 
@@ -149,7 +152,7 @@ def _usage(gpus: Sequence[GpuUsage]) -> Iterator[str]:
     yield fmt.quantity(over(median, "sm_clock_mhz"), "MHz")
     yield fmt.quantity(over(max, "temperature_c"), "°C")
     yield fmt.percent(over(median, "utilization_percent"))
-    yield throttled(gpus) or "nothing"
+    yield throttled(gpus) or NOTHING
 
 
 def _value(sample: UsageSample, name: str) -> float | None:

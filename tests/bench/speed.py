@@ -5,6 +5,8 @@ which costs this machine next to nothing (`recorded_hosts.py`), by the clock and
 `provision` (three minutes) makes a host of the lab, in this machine's Docker engine or in one that it starts
 (`converged.py`). `deploy` (several minutes, the real engine) makes a host of its own on this machine under a temporary
 directory: a first deploy, the same by hand (`by_hand.py`), and a deploy that changes nothing.
+`report` (a minute) writes the report of a hundred hosts and opens it in this machine's Chromium, where there is one
+(`written_report.py`).
 Prints a line each: measured, reference, ratio, and the aim. It judges nothing; machines differ.
 """
 
@@ -23,6 +25,7 @@ from typing import NamedTuple
 from tests.bench.by_hand import install_and_start
 from tests.bench.converged import converged_host
 from tests.bench.recorded_hosts import recorded_hosts
+from tests.bench.written_report import DRAWN, PAGE_MB, POINTS, TASK_MS, written_report
 from tests.support.ports import free_port
 from tests.support.tree import ROOT, program
 
@@ -179,13 +182,24 @@ def compare_deploys() -> Iterator[Comparison]:
         yield Comparison("deploy, first", without_proof(first), "the same by hand", by_hand_s, "15 s beyond")
 
 
+def compare_reports() -> Iterator[Comparison | str]:
+    """Compare a report of many hosts with its JSON alone, and say how large its page is and how it opens."""
+    for gpus in DRAWN:
+        seen = written_report(gpus)
+        name = f"report, {seen.hosts} x {POINTS} points"
+        yield Comparison(name, seen.written_s, f"its JSON alone, {gpus} GPUs each", seen.json_s, "10 s beyond")
+        opened = f"{seen.longest_task_ms:.0f} ms" if seen.longest_task_ms else "no chromium"
+        yield f"  page {seen.page_mb:.2f} MB   aim {PAGE_MB} MB   longest task {opened}   aim {TASK_MS} ms"
+
+
 def main(words: list[str]) -> None:
     """Print the comparisons that were asked for; without a word, the quick ones."""
-    parts = {
+    parts: dict[str, Callable[[], Iterator[Comparison | str]]] = {
         "commands": compare_commands,
         "doctor": compare_doctors,
         "provision": compare_provisions,
         "deploy": compare_deploys,
+        "report": compare_reports,
     }
     for word in words or ["commands"]:
         for line in parts[word]():

@@ -66,6 +66,7 @@ def full_host(number: int, gpus: int, seeds: random.Random) -> HostReport:
             "bench": tuple(_row(one, gpus, seeds) for one in measured),
             "verdicts": tuple(judged),
             "verdict": worst(judged),
+            "exit_code": 6 if worst(judged) == "fail" else 0,
             "references": tuple(row for one in measured for row in references(one, _other())),
             "smoke": (*report_samples.measured().smoke, *_tool_cases()),
             "findings_after": (*report_samples.measured().findings_after, *_acceptance()),

@@ -173,6 +173,7 @@ def test_the_fleet_names_the_hosts_beyond_the_tolerance() -> None:
     assert "gpu007 is beyond it at 9 points" in told.description
     assert told.body.count("h0") == 9 * 9
     assert fleet(found).rows[0][-1].text.startswith("gpu007 -1")
+    assert "gpu007 -1" in markdown(report).partition("## gpu001")[0]
 
 
 def test_two_hosts_stand_beside_each_other_unjudged() -> None:
@@ -231,6 +232,16 @@ def test_a_page_of_many_hosts_says_once_what_they_share() -> None:
         for row in host.bench:
             for text in (page, document):
                 assert f"{row.medians['output_throughput']:,.1f} tok/s" in text
+
+
+def test_a_page_of_many_hosts_keeps_what_fails_or_was_held_back() -> None:
+    page = html(full_report(12))
+    slow, other = (re.split(r'id="host-\d+"', page)[number] for number in (7, 12))
+    assert "<b class=fail>fail</b>" in slow
+    assert "<b class=fail>fail</b>" not in other
+    assert "36 rows stand in report.md: what passes." in other
+    assert "6 rows stand in report.md: points at which nothing held the GPUs back." in other
+    assert other.count("sw_power_cap (GPU 0)") == 3
 
 
 @pytest.mark.parametrize(
