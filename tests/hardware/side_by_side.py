@@ -149,19 +149,18 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     run = Run(out, options.budget_s)
     host = ("--host", "local")
-    run.step("deploy", 0, lambda: invoke(site, out, "deploy", "deploy", *host, "--no-bench"))
-    run.step(
-        "bench", 0, lambda: invoke(site, out, "bench", "bench", *host, "--workload", options.workload, "--repeats", "1")
-    )
+    run.step("deploy", 0, lambda: invoke(site, out, "deploy", "deploy", *host))
+    words = ("--workload", options.workload, "--repeats", "1")
+    run.step("bench", 0, lambda: invoke(site, out, "bench", "bench", *host, *words))
     run.step("tools", 60, lambda: invoke(site, out, "tools", "verify", *host, "--tools"))
     run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host, "--yes"))
-    run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
-    run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host, "--yes"))
     plan = json.loads((out / "deploy.json").read_text())["hosts"][0]["plan"]
     python = f"{plan['home']}/environments/{plan['engine_environment']['digest']}/bin/python"
     model = f"{plan['home']}/models/{plan['files']['directory']}"
     arguments = options.bare.split()
     bare(run, "bare", python, model, arguments, pairs(options.levels), options.config_s)
+    run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
+    run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host, "--yes"))
     for name, more in json.loads(options.variants).items():
         levels = pairs(options.variant_levels)
         bare(run, name, python, model, [*arguments, *more.split()], levels, options.config_s * 0.6)
