@@ -62,8 +62,8 @@ err.close()
 written("rc", "%d\n" % (rc if rc >= 0 else 128 - rc))
 """
 _POLL = r"""
-import json, pathlib, sys
-folder, size = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+import json, pathlib, sys, time
+folder, size, until = pathlib.Path(sys.argv[1]), int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
 def text(name):
     try:
         return (folder / name).read_text()
@@ -77,20 +77,24 @@ def tail(name):
     except OSError:
         return ""
 pid, started = (text("pid").split() + ["0", "0"])[:2]
-try:
-    stat = pathlib.Path("/proc/%s/stat" % pid).read_text().rsplit(")", 1)[1].split()
-    alive = stat[19] == started and stat[0] != "Z"
-except OSError:
-    alive = False
+def living():
+    try:
+        stat = pathlib.Path("/proc/%s/stat" % pid).read_text().rsplit(")", 1)[1].split()
+        return stat[19] == started and stat[0] != "Z"
+    except OSError:
+        return False
+alive = living()
+while alive and not text("rc") and time.monotonic() < until:
+    time.sleep(0.02)
+    alive = living()
 rc = text("rc").strip()
 print(json.dumps({"running": alive and not rc, "exit_status": int(rc) if rc else None,
                   "stdout_tail": tail("stdout"), "stderr_tail": tail("stderr")}))
 """
 _KILL = r"""
 import os, pathlib, signal, sys, time
-folder, grace_s = pathlib.Path(sys.argv[1]), float(sys.argv[2])
-pid, started = (folder / "pid").read_text().split()
-def members():
+grace_s, folders = float(sys.argv[1]), [pathlib.Path(path) for path in sys.argv[2:]]
+def members(folder, pid, started):
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -104,21 +108,26 @@ def members():
         if stat[0] != "Z" and (ours or inside):
             found.append(int(path.name))
     return found
-def send(number):
-    for member in members():
-        try:
-            os.kill(member, number)
-        except ProcessLookupError:
-            pass
-send(signal.SIGTERM)
-deadline = time.monotonic() + grace_s
-while members() and time.monotonic() < deadline:
-    time.sleep(0.02)
-send(signal.SIGKILL)
-if not (folder / "rc").exists():
-    (folder / ".rc").write_text("137\n")
-    (folder / ".rc").replace(folder / "rc")
+def end(folder):
+    job = (folder, *(folder / "pid").read_text().split())
+    def send(number):
+        for member in members(*job):
+            try:
+                os.kill(member, number)
+            except ProcessLookupError:
+                pass
+    send(signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    while members(*job) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    send(signal.SIGKILL)
+    if not (folder / "rc").exists():
+        (folder / ".rc").write_text("137\n")
+        (folder / ".rc").replace(folder / "rc")
+for folder in folders:
+    end(folder)
 """
+GRACE_S = 5.0
 
 
 class Job(Value):
@@ -181,13 +190,17 @@ def start(
     return Job(directory=str(directory), pid=int(result.stdout))
 
 
-def poll(shell: Shell, job: Job) -> JobState:
+def poll(shell: Shell, job: Job, *, hold_s: float = 0.0) -> JobState:
     """Look at a job once.
+
+    Args:
+        hold_s: how long the look waits, on the host, for a job that still runs; its end is seen at once.
 
     Raises:
         VerificationError: the look itself failed.
     """
-    result = shell.run(["python3", "-I", "-c", _POLL, job.directory, str(TAIL_BYTES)])
+    words = ["python3", "-I", "-c", _POLL, job.directory, str(TAIL_BYTES), f"{hold_s:g}"]
+    result = shell.run(words, timeout_s=hold_s + 30)
     if not result.ok:
         raise _failed(shell, f"the job in {job.directory} cannot be looked at", result)
     try:
@@ -216,7 +229,7 @@ def wait(
     state: JobState | None = None
     while True:
         try:
-            state = poll(shell, job)
+            state = poll(shell, job, hold_s=interval_s)
             reached = clock()
         except UnreachableError:
             if clock() - reached > PATIENCE_S or clock() - began > deadline_s:
@@ -231,19 +244,22 @@ def wait(
             raise _over(
                 shell, f"the job in {job.directory} did not end within {deadline_s:.0f} s; it was killed", state
             )
-        sleep(interval_s)
 
 
-def kill(shell: Shell, job: Job, *, grace_s: float = 5.0) -> None:
+def kill(shell: Shell, job: Job, *, grace_s: float = GRACE_S) -> None:
     """End the job's whole process group: SIGTERM, then SIGKILL after `grace_s`. An ended job is left as it is.
 
     Raises:
         VerificationError: the job's files are gone.
     """
-    words = ["python3", "-I", "-c", _KILL, job.directory, f"{grace_s:g}"]
-    result = shell.run(words, timeout_s=grace_s + 20)
+    _kill(shell, [job.directory], grace_s)
+
+
+def _kill(shell: Shell, directories: Sequence[str], grace_s: float) -> None:
+    words = ["python3", "-I", "-c", _KILL, f"{grace_s:g}", *directories]
+    result = shell.run(words, timeout_s=grace_s * len(directories) + 20)
     if not result.ok:
-        raise _failed(shell, f"the job in {job.directory} could not be ended", result)
+        raise _failed(shell, f"the job in {' or '.join(directories)} could not be ended", result)
 
 
 def clear(shell: Shell, jobs: PurePosixPath | str) -> None:
@@ -255,8 +271,8 @@ def clear(shell: Shell, jobs: PurePosixPath | str) -> None:
         VerificationError: a job could not be ended, or its files not removed.
     """
     found = shell.run(["find", str(jobs), "-mindepth", "2", "-maxdepth", "2", "-name", "pid"])
-    for path in found.stdout.splitlines():
-        kill(shell, Job(directory=str(PurePosixPath(path).parent), pid=0))
+    if directories := [str(PurePosixPath(path).parent) for path in found.stdout.splitlines()]:
+        _kill(shell, directories, GRACE_S)
     removed = shell.run(["find", str(jobs), "-mindepth", "1", "-delete"])
     if not removed.ok and "No such file" not in removed.stderr:
         raise _failed(shell, f"the jobs in {jobs} could not be removed", removed)

@@ -18,7 +18,7 @@ watched=$1
 shift
 "$@" &
 sampler=$!
-trap 'kill $sampler 2>/dev/null' EXIT TERM
+trap 'kill $sampler 2>/dev/null; wait $sampler' EXIT TERM
 while kill -0 "$watched" 2>/dev/null && kill -0 $sampler 2>/dev/null; do sleep 1; done
 """
 FIELDS = ("index", "timestamp", "power.draw", "clocks.sm", "temperature.gpu", "utilization.gpu")

@@ -31,7 +31,7 @@ class LiveView:
         """Say where the benchmark is, after one look at its job."""
         seen = progress.parse(state.stdout_tail + state.stderr_tail)
         due = self.asked_s is None or self.clock() - self.asked_s >= ASK_EVERY_S
-        if seen.stage == "warming-up" or (seen.stage == "running" and due):
+        if due and seen.stage in ("warming-up", "running"):
             self._ask(running=seen.stage == "running")
         before, elapsed_s = self.before or EngineNumbers(), self.clock() - self.began_s
         self.host.record.console.step(live.words(self.place, seen, self.now, before, elapsed_s))

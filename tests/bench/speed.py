@@ -2,6 +2,7 @@
 
 Of the parts, `commands` (a minute) needs nothing, nor does `doctor` (half a minute): many hosts beside one, each of
 which costs this machine next to nothing (`recorded_hosts.py`), by the clock and in the controller's processor time.
+`bench` (four minutes) measures beside the replay engine what the way around a benchmark costs (`measuring.py`).
 `provision` (three minutes) makes a host of the lab, in this machine's Docker engine or in one that it starts
 (`converged.py`). `deploy` (several minutes, the real engine) makes a host of its own on this machine under a temporary
 directory: a first deploy, the same by hand (`by_hand.py`), and a deploy that changes nothing.
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 from tests.bench.by_hand import install_and_start
 from tests.bench.converged import converged_host
+from tests.bench.measuring import both_s
 from tests.bench.recorded_hosts import recorded_hosts
 from tests.bench.written_report import DRAWN, PAGE_MB, POINTS, TASK_MS, written_report
 from tests.support.ports import free_port
@@ -192,11 +194,19 @@ def compare_reports() -> Iterator[Comparison | str]:
         yield f"  page {seen.page_mb:.2f} MB   aim {PAGE_MB} MB   longest task {opened}   aim {TASK_MS} ms"
 
 
+def compare_benchmarks() -> Iterator[Comparison]:
+    """Compare a measurement with the benchmark's own processes."""
+    with tempfile.TemporaryDirectory(prefix="fleet-speed-") as name:
+        measured_s, bare_s = both_s(Path(name))
+        yield Comparison("bench, replay engine", measured_s, "bench_serving alone", bare_s, "ratio 1.02")
+
+
 def main(words: list[str]) -> None:
     """Print the comparisons that were asked for; without a word, the quick ones."""
     parts: dict[str, Callable[[], Iterator[Comparison | str]]] = {
         "commands": compare_commands,
         "doctor": compare_doctors,
+        "bench": compare_benchmarks,
         "provision": compare_provisions,
         "deploy": compare_deploys,
         "report": compare_reports,

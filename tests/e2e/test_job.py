@@ -88,6 +88,23 @@ def test_progress_is_told_until_the_end(tmp_path: Path) -> None:
     assert any(state.running and state.stdout_tail == "half\n" for state in seen)
 
 
+def test_the_end_is_seen_when_it_comes_and_not_at_the_next_look(tmp_path: Path) -> None:
+    started = start(tmp_path / "job", "sleep 1")
+    looks: list[JobState] = []
+    began = time.monotonic()
+    job.wait(
+        SHELL,
+        started,
+        deadline_s=300,
+        clock=time.monotonic,
+        sleep=lambda _: pytest.fail("the host waits"),
+        on_progress=looks.append,
+        interval_s=120,
+    )
+    assert time.monotonic() - began < 60
+    assert len(looks) == 1
+
+
 def test_kill_ends_the_whole_group_and_says_by_which_signal(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "up")
     started = start(tmp_path / "job", "sleep 600 & echo $! > ../child; echo > ../up; wait")

@@ -10,6 +10,10 @@ from devstral_fleet.bench import live
 from devstral_fleet.bench.live import EngineNumbers, Place, places, words
 from devstral_fleet.bench.progress import Progress
 from devstral_fleet.bench.selection import Chosen
+from devstral_fleet.job import JobState
+from devstral_fleet.probes import metrics
+from devstral_fleet.workflows.live import LiveView
+from tests.support.hosts import host_of, quiet, target
 from tests.support.tree import ROOT
 from tests.unit.bench_samples import CHAT
 
@@ -18,13 +22,13 @@ POINTS = tuple(Chosen(CHAT, point) for point in CHAT.points)
 RUNNING = Progress(stage="running", done=40, total=80)
 
 
-def metrics() -> str:
+def recorded() -> str:
     exchanges = json.loads(ANSWERS.read_text())["exchanges"]
     return str(next(one["response"]["body"] for one in exchanges if one["request"]["path"] == "/metrics"))
 
 
 def test_numbers_of_the_recorded_metrics() -> None:
-    found = live.numbers(metrics())
+    found = live.numbers(recorded())
     assert found.output_tokens_per_s == 0.0
     assert found.ttft_count == 6.0  # four whole, two streamed
     assert found.ttft_sum_s == pytest.approx(0.659113, abs=1e-6)
@@ -32,7 +36,7 @@ def test_numbers_of_the_recorded_metrics() -> None:
 
 def test_every_series_stands_in_the_record() -> None:
     for name in live.SERIES:
-        assert re.search(rf"^{name}\{{", metrics(), re.MULTILINE), name
+        assert re.search(rf"^{name}\{{", recorded(), re.MULTILINE), name
 
 
 def test_metrics_that_are_not_there_count_nothing() -> None:
@@ -81,3 +85,22 @@ def test_what_is_not_known_is_not_said() -> None:
     assert (
         words(place, Progress(stage="running", done=0, total=80), resting, resting, 3.0) == "chat at 16: 0/80 requests"
     )
+
+
+def test_the_engine_is_asked_seldom_and_counts_from_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, _ = quiet()
+    said: list[str] = []
+    monkeypatch.setattr(console, "step", said.append)
+    asked = iter(
+        [
+            EngineNumbers(ttft_sum_s=10.0, ttft_count=16),
+            EngineNumbers(output_tokens_per_s=800.0, ttft_sum_s=11.0, ttft_count=26),
+        ]
+    )
+    monkeypatch.setattr(metrics, "read", lambda *_: next(asked))
+    clock = iter(float(second) for second in range(0, 1000, 3))
+    view = LiveView(host_of(target(), console), Place("chat at 16", 1, 1, 1, 1, 0.0, 1.0), 0.0, lambda: next(clock))
+    for text in ("Starting warmup", " 10%|#| 8/80 [00:01"):
+        view.show(JobState(running=True, exit_status=None, stdout_tail=text, stderr_tail=""))
+    assert said[0] == "chat at 16: warming up"
+    assert said[1].startswith("chat at 16: 8/80 requests, 800 tok/s, TTFT 100 ms, about ")
