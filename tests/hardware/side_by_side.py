@@ -8,6 +8,7 @@ the machine may have nothing else. What a step needs is known before it begins; 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -83,15 +84,19 @@ class Bare:
     def ready_s(self):
         """Wait until it answers its health check; return the seconds since it was started."""
         while time.monotonic() - self.begun < READY_S:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"it ended with {self.process.returncode}")
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=30) as answer:
-                    if answer.status == 200:
-                        return round(time.monotonic() - self.begun, 1)
-            except (urllib.error.URLError, OSError):
-                time.sleep(INTERVAL_S)
+            if self.is_healthy():
+                return round(time.monotonic() - self.begun, 1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                raise RuntimeError(f"it ended with {self.process.wait(INTERVAL_S)}")
         raise RuntimeError(f"not ready in {READY_S} s")
+
+    def is_healthy(self):
+        """Ask its health check once."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=30) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
 
     def end(self):
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -153,14 +158,14 @@ def main():
     words = ("--workload", options.workload, "--repeats", "1")
     run.step("bench", 0, lambda: invoke(site, out, "bench", "bench", *host, *words))
     run.step("tools", 60, lambda: invoke(site, out, "tools", "verify", *host, "--tools"))
-    run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host, "--yes"))
+    run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host))
     plan = json.loads((out / "deploy.json").read_text())["hosts"][0]["plan"]
     python = f"{plan['home']}/environments/{plan['engine_environment']['digest']}/bin/python"
     model = f"{plan['home']}/models/{plan['files']['directory']}"
     arguments = options.bare.split()
     bare(run, "bare", python, model, arguments, pairs(options.levels), options.config_s)
     run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
-    run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host, "--yes"))
+    run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host))
     for name, more in json.loads(options.variants).items():
         levels = pairs(options.variant_levels)
         bare(run, name, python, model, [*arguments, *more.split()], levels, options.config_s * 0.6)

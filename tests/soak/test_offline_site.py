@@ -79,7 +79,7 @@ def test_it_is_deployed_by_the_same_command_as_any_other(site: OfflineSite) -> N
         (second,) = site.invoke("deploy", "--host", "local")["hosts"]
         assert second["outcome"] == "unchanged"
     finally:
-        site.run(".venv/bin/invoke", "stop", "--host", "local", "--yes")
+        site.run(".venv/bin/invoke", "stop", "--host", "local")
 
 
 @pytest.mark.soak
@@ -105,4 +105,4 @@ def test_what_the_hosts_own_python_has_is_not_brought_again(site: OfflineSite, t
         (environment,) = (tmp_path / "fleet" / "environments").iterdir()
         assert not (environment / SITE_PACKAGES / "torch").exists()
     finally:
-        site.run(".venv/bin/invoke", "stop", "--host", "local", "--yes")
+        site.run(".venv/bin/invoke", "stop", "--host", "local")
