@@ -126,10 +126,10 @@ def engine_stages(log: EngineLog, ready_s: float, known: Mapping[str, float]) ->
     if log.ready is None or not log.spans:
         return ()
     began, stages, free = log.ready - ready_s, list[Stage](), 0.0
-    better = (span.model_copy(update={"seconds": known.get(span.name, span.seconds)}) for span in log.spans)
-    for span in sorted(better, key=lambda span: span.ended - span.seconds):
+    better = [span.model_copy(update={"seconds": known.get(span.name, span.seconds)}) for span in log.spans]
+    for span in sorted(better, key=lambda span: _begin(span, better)):
         offset = max(0.0, min(span.ended - began - span.seconds, ready_s))
-        if offset < free <= offset + RESOLUTION_S:  # they follow each other; the stamps are too coarse to say so
+        if offset < free <= offset + RESOLUTION_S:
             offset = free
         end = min(offset + span.seconds, ready_s)
         stages.append(_stage(span.name, offset, end - offset))
@@ -137,6 +137,13 @@ def engine_stages(log: EngineLog, ready_s: float, known: Mapping[str, float]) ->
     if stages[0].name == "load":
         stages.insert(0, _stage("process", 0.0, stages[0].offset_s))
     return (*stages, _stage("warm-up", free, ready_s - free))
+
+
+def _begin(span: Span, spans: Sequence[Span]) -> float:
+    """When it began: after one that ended in the same second, for they follow each other and stamps are too coarse."""
+    said = span.ended - span.seconds
+    before = (one.ended for one in spans if one.ended < span.ended and said < one.ended <= said + RESOLUTION_S)
+    return max(before, default=said)
 
 
 def _stage(name: str, offset_s: float, seconds: float) -> Stage:

@@ -18,7 +18,7 @@ def judge(measurement: Measurement, baseline: Baseline | None, tolerances: Toler
 
     Args:
         measurement: one point, all its repeats. baseline: what judges it, None where there is none.
-        tolerances: the catalog's; a metric's own noise can only widen its accelerator's percent.
+        tolerances: the catalog's; a metric's own noise, then or now, can only widen its accelerator's percent.
     """
     if too_many_failures(measurement, tolerances):
         return _verdict(measurement, "fail", _failures(measurement), baseline)
@@ -122,15 +122,16 @@ def _point(row: Measurement | Baseline) -> tuple[str, str, int]:
 def _metrics(measurement: Measurement, baseline: Baseline, tolerances: Tolerances) -> tuple[MetricVerdict, ...]:
     found = ((name, measurement.median(name)) for name in judged_metrics(baseline))
     return tuple(
-        _metric(name, baseline.metrics[name], now, _tolerance(measurement, name, tolerances))
+        _metric(name, baseline.metrics[name], now, _tolerance(measurement, baseline, name, tolerances))
         for name, now in found
         if now is not None
     )
 
 
-def _tolerance(measurement: Measurement, metric: str, tolerances: Tolerances) -> float:
-    widened = tolerances.spread_factor * measurement.spread_percent(metric)
-    return max(tolerances.percent(measurement.accelerator), widened)
+def _tolerance(measurement: Measurement, baseline: Baseline, metric: str, tolerances: Tolerances) -> float:
+    """What the repeats differ by widens it, those of the baseline too: a measurement of one run knows no noise."""
+    spread = max(measurement.spread_percent(metric), baseline.spread_percent.get(metric, 0.0))
+    return max(tolerances.percent(measurement.accelerator), tolerances.spread_factor * spread)
 
 
 def _metric(metric: str, before: float, now: float, tolerance_percent: float) -> MetricVerdict:

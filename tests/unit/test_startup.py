@@ -50,6 +50,18 @@ def test_the_engines_stages_end_where_it_was_healthy() -> None:
     assert {stage.source for stage in placed} == {"engine"}
 
 
+def test_stages_follow_each_other_as_they_ended_however_coarse_the_stamps_are() -> None:
+    """An H100's: the pool was there and the graphs begun in the same second."""
+    spans = (
+        Span(name="load", ended=7.0, seconds=6.54),
+        Span(name="kv-cache", ended=17.0, seconds=0.04),
+        Span(name="graphs", ended=88.0, seconds=71.67),
+    )
+    placed = startup.engine_stages(EngineLog(spans=spans, ready=112.0), 163.0, {})
+    assert [stage.name for stage in placed] == ["process", "load", "kv-cache", "graphs", "warm-up"]
+    assert placed[3].offset_s == pytest.approx(placed[2].offset_s + placed[2].seconds)
+
+
 def test_what_the_engine_measured_itself_is_better_than_stamps() -> None:
     info = {
         "startup_time": {"load_weight": 21.37, "kv_cache_allocation": 0.45, "cuda_graph": {"decode": 6.0, "x": 0.5}}

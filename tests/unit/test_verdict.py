@@ -70,6 +70,14 @@ def test_noise_widens_the_tolerance_of_its_own_metric_alone() -> None:
     assert (throughput.state, ttft.state, ttft.tolerance_percent) == ("pass", "fail", 5)
 
 
+def test_the_noise_of_the_baselines_own_repeats_widens_it_for_a_single_run() -> None:
+    noisy = baseline().model_copy(update={"spread_percent": {"median_ttft_ms": 16.0}})
+    once = measurement(changed(median_ttft_ms=1.4, output_throughput=0.96))
+    throughput, ttft, _ = judge(once, noisy, tolerances(5)).metrics
+    assert (ttft.tolerance_percent, ttft.state, throughput.tolerance_percent) == (48.0, "pass", 5)
+    assert judge(once, baseline(), tolerances(5)).state == "fail"
+
+
 def test_calm_repeats_leave_the_catalogs_tolerance() -> None:
     repeats = [changed(output_throughput=factor) for factor in (0.899, 0.900, 0.901)]
     verdict = judge(measurement(*repeats), baseline(), tolerances(5))
