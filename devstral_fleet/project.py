@@ -8,6 +8,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAYBOOKS = ROOT / "playbooks"
 REQUIREMENTS = ROOT / "requirements"
 CACHE = ROOT / ".cache"
+COMMIT = ROOT / ".commit"
+"""The commit that a bundle was made of; a checkout asks git."""
 SHIMS = PLAYBOOKS / "roles" / "engine_environment" / "files" / "shims"
 
 

@@ -103,11 +103,11 @@ def _description(host: HostReport, points: Sequence[SpeedPoint], before: Sequenc
     goals = next(iter(limits.values())) if same else ", ".join(f"{name} {limit}" for name, limit in limits.items())
     return chart.joined(
         (
-            f"{len(points)} measured points, each labelled with its requests in flight.",
+            f"{_points(len(points))} measured, each labelled with its requests in flight.",
             f"Most for each {device}: {fmt.throughput(best.device)} at {best.concurrency} ({best.workload}).",
             f"Most for a user: {fmt.throughput(fastest.user)} at {fastest.concurrency} ({fastest.workload}).",
             f"Shaded: median TPOT within the objective ({goals})." if goals else "",
-            f"The baseline has {len(before)} points behind them." if before else "",
+            f"The baseline has {_points(len(before))} behind them." if before else "",
             "All numbers are in the table below.",
         )
     )
@@ -126,3 +126,7 @@ def _cross(x: float, y: float) -> str:
 
 def _hue(index: int) -> str:
     return f"s{index % 5}"
+
+
+def _points(count: int) -> str:
+    return "1 point" if count == 1 else f"{count} points"

@@ -12,6 +12,8 @@ from devstral_fleet.report.model import BenchRow, HostReport
 from devstral_fleet.report.tables_bench import NOTHING, throttled
 
 LEFT, RIGHT, TOP, STRIP, GAP = 46, chart.PANEL - 8, 36, 30, 22
+LABELS = 16
+"""Two labels nearer than this would lie on each other: the larger number stands then."""
 BINS = 32
 """Places of a line: more would not be seen."""
 CALM = 5
@@ -78,7 +80,7 @@ def _strip(spans: Sequence[Span], x: Scale, top: float, words: str) -> str:
         chart.path(f"M{LEFT} {chart.n(top)}H{RIGHT}M{LEFT} {chart.n(top + STRIP)}H{RIGHT}", "grid")
         + chart.text(LEFT, top - 5, words, "q")
         + chart.text(LEFT - 5, y(high) + 6, f"{high:,.0f}", "e q")
-        + (chart.text(LEFT - 5, y(low) + 2, f"{low:,.0f}", "e q") if round(low) != round(high) else "")
+        + (chart.text(LEFT - 5, y(low) + 2, f"{low:,.0f}", "e q") if y(low) - y(high) >= LABELS else "")
         + (chart.path(f"{chart.line([*over, *under])}z", "band") if over != under[::-1] else "")
         + chart.path(chart.line((x(span.offset_s), y(span.middle)) for span in spans), "line s0")
     )

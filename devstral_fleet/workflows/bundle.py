@@ -142,7 +142,9 @@ def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made
     shutil.copy(tool, made)
     shutil.copy(Path(pack.__file__).with_name("carried") / INSTALLER, made)
     with console.phase("bundle", "parts"):
-        files = {**_checkout(), **{f"wheels/{path.relative_to(fetched)}": path for path in fetched.rglob("*.*")}}
+        (fetched.parent / project.COMMIT.name).write_text(f"{git_commit()}\n")
+        files = {**_checkout(), project.COMMIT.name: fetched.parent / project.COMMIT.name}
+        files |= {f"wheels/{path.relative_to(fetched)}": path for path in fetched.rglob("*.*")}
         digests = pack.digests(files)
         bundle = hashlib.sha256("".join(f"{one.name}\0{one.sha256}" for one in digests).encode()).hexdigest()[
             :ID_DIGITS

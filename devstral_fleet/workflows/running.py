@@ -125,7 +125,9 @@ def utc_now() -> str:
 
 
 def git_commit() -> str:
-    """Commit of the checkout that the toolkit runs from; '' where git or the repository is absent."""
+    """Commit of the checkout that the toolkit runs from, or that its bundle was made of; '' where neither says it."""
+    if project.COMMIT.is_file():
+        return project.COMMIT.read_text().strip()
     try:
         found = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"], cwd=project.ROOT, capture_output=True, text=True, check=False
