@@ -10,6 +10,7 @@ REQUIREMENTS = ROOT / "requirements"
 CACHE = ROOT / ".cache"
 COMMIT = ROOT / ".commit"
 """The commit that a bundle was made of; a checkout asks git."""
+MODEL_MAKERS = PLAYBOOKS / "roles" / "model_files" / "files"
 SHIMS = PLAYBOOKS / "roles" / "engine_environment" / "files" / "shims"
 
 

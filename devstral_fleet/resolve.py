@@ -91,7 +91,7 @@ def _plan(
     """Put the plan together; every name is known to exist."""
     model, gpu, version = demand.model, demand.gpu, demand.engine.version
     image = image_choice.catalog_image(intent, catalog, sources.drivers.get(intent.name, ""))
-    files = model_files(model, weightless=is_weightless(intent, model))
+    files = _files(intent, model, sources)
     plan = DeploymentPlan(
         host=intent.name,
         accelerator=intent.accelerator,
@@ -115,7 +115,7 @@ def _plan(
         memory=chosen.memory,
         listen=intent.listen,
         port=intent.port,
-        arguments=_arguments(intent, catalog, chosen, style, version),
+        arguments=_arguments(intent, catalog, chosen, style, files, version),
         environment=_environment(intent, catalog, style),
         home=intent.home,
         drain_deadline_s=intent.drain_deadline_s or model.drain_deadline_s,
@@ -174,8 +174,16 @@ def is_weightless(intent: HostIntent, model: Model) -> bool:
     return intent.load_format == "dummy" and intent.runtime == "native" and bool(model.weightless)
 
 
-def model_files(model: Model, *, weightless: bool = False) -> ModelFiles:
-    """Name a model's files on a host; the directory's name tells recipes and revisions apart."""
+def _files(intent: HostIntent, model: Model, sources: Sources) -> ModelFiles:
+    return model_files(model, weightless=sources.weightless.get(model.name, "") if is_weightless(intent, model) else "")
+
+
+def model_files(model: Model, *, weightless: str = "") -> ModelFiles:
+    """Name a model's files on a host; the directory's name tells recipes and revisions apart.
+
+    Args:
+        weightless: digest of what makes them without weights, '' where they have theirs.
+    """
     mark, source, recipe = model.revision or "main", model.source, model.recipe
     if recipe:
         mark = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:RECIPE_DIGITS]
@@ -183,16 +191,17 @@ def model_files(model: Model, *, weightless: bool = False) -> ModelFiles:
         source="weightless" if weightless else source,
         repository=model.repository,
         revision=model.revision,
-        directory=f"{model.name}-weightless" if weightless else f"{model.name}-{mark}",
+        directory=f"{model.name}-weightless-{weightless}" if weightless else f"{model.name}-{mark}",
         recipe={"configuration": model.weightless} if weightless else recipe,
         exclude=model.exclude,
     )
 
 
-def _arguments(intent: HostIntent, catalog: Catalog, chosen: Fit, style: Style, version: str) -> tuple[str, ...]:
+def _arguments(
+    intent: HostIntent, catalog: Catalog, chosen: Fit, style: Style, files: ModelFiles, version: str
+) -> tuple[str, ...]:
     """Write SGLang's arguments; raises PlanError for one that the planned version does not have."""
     model, native = catalog.model(intent.model), _native(intent, catalog)
-    files = model_files(model, weightless=is_weightless(intent, model))
     local = style.local_files or files.source != "hub"
     launch = Launch(
         model_path=str(HostLayout.of(intent.home).model(files.directory)) if local else model.repository,

@@ -1,10 +1,22 @@
 """A bundle's signature: ssh-keygen's, by a key that the site has anyway; `install.py` has ssh-keygen verify it."""
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 from devstral_fleet.bundle.manifest import NAME, NAMESPACE
 from devstral_fleet.errors import ConfigurationError, DependencyError
+
+
+def try_out(key: str) -> None:
+    """Sign something of no use, before a bundle is made that could not be signed.
+
+    Raises:
+        As `sign`.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / NAME).touch()
+        sign(Path(place), key)
 
 
 def sign(folder: Path, key: str) -> None:

@@ -21,7 +21,7 @@ LARGE_BYTES = 64 * 2**20
 DEADLINE_S = 3600.0
 
 
-def requirements(lock: str, python: str) -> tuple[str, ...]:
+def requirements(lock: str, python: str, machine: str) -> tuple[str, ...]:
     """Return the lock's requirements that hold for a Python on Linux, with their hashes and without their markers.
 
     pip evaluates markers for the Python that runs it, whatever `--python-version` says.
@@ -29,20 +29,24 @@ def requirements(lock: str, python: str) -> tuple[str, ...]:
     Raises:
         ConfigurationError: a line is no requirement, or has no hash.
     """
-    return tuple(_holding(lock, python))
+    return tuple(_holding(lock, python, machine))
 
 
-def _holding(lock: str, python: str) -> Iterator[str]:
+def _holding(lock: str, python: str, machine: str) -> Iterator[str]:
     here = {name: str(value) for name, value in default_environment().items()}
-    there = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    there = {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": machine}
+    there |= {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
     for line in lock.replace("\\\n", " ").splitlines():
         words = line.split("#")[0].split("--hash=")
-        if not words[0].strip() or words[0].startswith("-"):
+        if not words[0].strip():
             continue
         try:
             requirement = Requirement(words[0].strip())
         except InvalidRequirement as error:
             raise ConfigurationError(f"'{line.strip()[:60]}' is no requirement: {error}", fix="correct it") from error
+        if len(words) == 1:
+            what = f"'{line.strip()[:60]}' has no hash: what comes could be anything"
+            raise ConfigurationError(what, fix="write the lock with hashes (uv pip compile --generate-hashes)")
         if requirement.marker is None or requirement.marker.evaluate({**here, **there}):
             requirement.marker = None
             yield " ".join((str(requirement), *(f"--hash={word.strip()}" for word in words[1:])))
@@ -96,7 +100,11 @@ def fetch(lines: Sequence[str], folder: Path, *, python: str, machine: str, inde
 
 
 def _run(words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE_S)
+    try:
+        return subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE_S)
+    except subprocess.TimeoutExpired as error:
+        fix = "try again; an index or a proxy may be slow"
+        raise DependencyError(f"pip fetched for {DEADLINE_S:.0f} s and did not end", fix=fix) from error
 
 
 def lock(folder: Path) -> str:
@@ -116,7 +124,9 @@ def store_large(folder: Path) -> None:
         stored = path.with_suffix(".stored")
         with zipfile.ZipFile(path) as packed, zipfile.ZipFile(stored, "w", zipfile.ZIP_STORED) as plain:
             for member in packed.infolist():
-                with packed.open(member) as source, plain.open(member.filename, "w", force_zip64=True) as target:
+                kept = zipfile.ZipInfo(member.filename, member.date_time)
+                kept.external_attr = member.external_attr  # what may be executed stays so
+                with packed.open(member) as source, plain.open(kept, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target)
         stored.replace(path)
 

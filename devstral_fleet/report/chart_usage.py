@@ -9,7 +9,7 @@ from devstral_fleet.report import chart
 from devstral_fleet.report import format as fmt
 from devstral_fleet.report.chart import Chart, Scale
 from devstral_fleet.report.model import BenchRow, HostReport
-from devstral_fleet.report.tables_bench import NOTHING, throttled
+from devstral_fleet.report.tables_bench import held, throttled
 
 LEFT, RIGHT, TOP, STRIP, GAP = 46, chart.PANEL - 8, 36, 30, 22
 LABELS = 16
@@ -46,11 +46,13 @@ def _panel(host: str, row: BenchRow) -> Chart:
             body += _strip(spans, x, y, f"{words}, {unit}")
             told.append(f"{words} {_range(spans, unit)}.")
             y += STRIP + GAP
-    held = throttled(row.usage)
     body += chart.text(LEFT, y - 8, "0 s", "q") + chart.text(RIGHT, y - 8, fmt.duration(end_s), "e q")
-    lines = _wrapped(f"held back by {held or NOTHING}")
-    body += "".join(chart.text(4, y + 8 + 13 * index, each, "w" if held else "q") for index, each in enumerate(lines))
-    description = chart.joined((*told, f"Held back by {held or NOTHING}.", "The table below says it in numbers."))
+    lines = _wrapped(f"held back by {held(row.usage)}")
+    body += "".join(
+        chart.text(4, y + 8 + 13 * index, each, "w" if throttled(row.usage) else "q")
+        for index, each in enumerate(lines)
+    )
+    description = chart.joined((*told, f"Held back by {held(row.usage)}.", "The table below says it in numbers."))
     title = f"Power, clock and temperature, {point}, {host}"
     return Chart(title, description, chart.PANEL, y + 13 * len(lines), body)
 

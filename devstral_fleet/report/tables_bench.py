@@ -30,6 +30,7 @@ SPEED, LATENCY, USAGE = "Throughput against speed for a user", "Latency", "GPUs 
 """Captions of the tables under the charts."""
 BENCH, VERDICT = "Benchmark", "Verdict"
 NOTHING = "nothing"
+UNSAID = "the driver does not say"
 """What held GPUs back that ran free."""
 
 
@@ -119,6 +120,12 @@ def usage(rows: Sequence[BenchRow]) -> Table:
     )
 
 
+def held(gpus: Sequence[GpuUsage]) -> str:
+    """What held clocks back, in words: NOTHING, and UNSAID where no driver told."""
+    silent = all(gpu.throttled_percent is None for gpu in gpus)
+    return throttled(gpus) or (UNSAID if silent else NOTHING)
+
+
 def throttled(gpus: Sequence[GpuUsage]) -> str:
     """Name what held clocks back, and on which GPUs: 'sw_power_cap (GPU 0, 3)'; '' for nothing."""
     reasons = dict.fromkeys(reason for gpu in gpus for reason in gpu.throttle_reasons)
@@ -152,7 +159,7 @@ def _usage(gpus: Sequence[GpuUsage]) -> Iterator[str]:
     yield fmt.quantity(over(median, "sm_clock_mhz"), "MHz")
     yield fmt.quantity(over(max, "temperature_c"), "°C")
     yield fmt.percent(over(median, "utilization_percent"))
-    yield throttled(gpus) or NOTHING
+    yield held(gpus)
 
 
 def _value(sample: UsageSample, name: str) -> float | None:

@@ -78,6 +78,9 @@ def accuracy_host(host: Host, run_id: str, wish: Wish, work: Work) -> None:
 
     With --save-baseline the accuracy becomes the baseline, whatever the old one says of it.
     """
+    if wish.save_baseline and host.plan.files.source == "weightless":
+        what = f"{host.name}: a model without weights cannot give its model's baseline"
+        raise ConfigurationError(what, fix="leave out --save-baseline", host=host.name)
     with host.locked(run_id, "accuracy", wish.lock_wait_s):
         proving.compare(host, host.require_serving())
         answers = answered(host, run_id, work)

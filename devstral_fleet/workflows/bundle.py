@@ -72,10 +72,17 @@ def create(console: Console, order: Order, folder: Path) -> ExitCode:
 def install(console: Console, folder: Path, words: list[str]) -> ExitCode:
     """Run the installer that lies in the bundle: it is the way in with this toolkit and without any."""
     program = folder / INSTALLER
-    if not program.is_file():
+    if not program.is_file() or not (folder / NAME).is_file():
         raise ConfigurationError(f"{folder} holds no bundle: {INSTALLER} is not there", fix="name the bundle's folder")
+    try:
+        manifest = Manifest.model_validate_json((folder / NAME).read_text())
+    except ValueError as error:
+        raise ConfigurationError(f"{folder / NAME} is damaged", fix="bring the bundle again") from error
+    if pack.digest(program, INSTALLER) != manifest.installer:
+        raise ConfigurationError(f"{program} is not the bundle's own", fix="bring the bundle again")
     console.say(f"checking {folder}")
-    done = subprocess.run([sys.executable, str(program), *words], stdin=subprocess.DEVNULL)
+    own = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    done = subprocess.run([str(own), str(program), *words], stdin=subprocess.DEVNULL)
     return ExitCode.OK if done.returncode == 0 else ExitCode.CONFIGURATION
 
 
@@ -123,6 +130,8 @@ def refuse(order: Order, folder: Path) -> None:
     for option, path in (("have", order.have), ("requirements", order.requirements)):
         if path and not Path(path).is_file():
             raise ConfigurationError(f"--{option} {path}: there is no such file", fix="correct its path")
+    if order.sign_key:
+        signing.try_out(order.sign_key)
     if order.requirements and not order.sglang:
         raise ConfigurationError("a lock of your own needs its SGLang version", fix="--sglang VERSION")
     if catalogs.load().native(order.accelerator) is None and not order.requirements:
@@ -159,8 +168,8 @@ def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made
         sglang_version=order.sglang or catalog.runtimes.sglang[order.accelerator],
         python=order.python,
         machine=order.machine,
-        driver_minimum=_driver(have, catalog),
-        host_torch=have.get("torch", ""),
+        driver_minimum=_driver(_cuda_runtime(fetched / "engine", have), catalog),
+        host_torch="" if any((fetched / "engine").glob("torch-*.whl")) else have.get("torch", ""),
         has_lock=bool(order.requirements),
         unpacked_bytes=sum(one.size_bytes for one in digests),
         tool=pack.digest(made / tool.name, tool.name),
@@ -173,7 +182,7 @@ def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made
 def _toolkit(order: Order, folder: Path) -> None:
     lock = (project.REQUIREMENTS / "toolkit.lock").read_text()
     wheels.fetch(
-        [*wheels.requirements(lock, order.python), *_pip(order.python)],
+        [*wheels.requirements(lock, order.python, order.machine), *_pip(order)],
         folder,
         python=order.python,
         machine=order.machine,
@@ -186,34 +195,48 @@ def _engine(order: Order, catalog: Catalog, have: dict[str, str], fetched: Path)
     folder = fetched / "engine"
     target = {"python": order.python, "machine": order.machine}
     if order.requirements:
-        wanted = wheels.without(wheels.requirements(Path(order.requirements).read_text(), order.python), have)
+        wanted = wheels.without(
+            wheels.requirements(Path(order.requirements).read_text(), order.python, order.machine), have
+        )
         wheels.fetch(wanted, folder, **target)
         wheels.store_large(folder)
         (fetched / "engine.lock").write_text(wheels.lock(folder))
     elif native:
         lock = (project.REQUIREMENTS / native.requirements).read_text()
-        wheels.fetch(wheels.requirements(lock, order.python), folder, **target)
+        wheels.fetch(wheels.requirements(lock, order.python, order.machine), folder, **target)
         wheels.fetch([native.torch], folder, **target, index=native.torch_index)
     wheels.fetch([f"supervisor=={catalog.runtimes.supervisor}"], folder, **target)
-    wheels.fetch(_pip(order.python), folder, **target)
+    wheels.fetch(_pip(order), folder, **target)
 
 
-def _pip(python: str) -> tuple[str, ...]:
+def _pip(order: Order) -> tuple[str, ...]:
     """Return the requirement of pip, which makes environments where Python has no ensurepip."""
-    return wheels.requirements((project.REQUIREMENTS / "bundle.lock").read_text(), python)
+    return wheels.requirements((project.REQUIREMENTS / "bundle.lock").read_text(), order.python, order.machine)
 
 
 def _checkout() -> dict[str, Path]:
     """The toolkit's own files: those that git knows, without what its development alone needs."""
     words = ["git", "-C", str(project.ROOT), "ls-files", "-z"]
-    listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split("\0")
-    names = (name for name in listed if name and not name.startswith(LEFT_OUT))
-    return {name: project.ROOT / name for name in names if (project.ROOT / name).is_file()}
+    listed = subprocess.run(words, capture_output=True, text=True)
+    names = (name for name in listed.stdout.split("\0") if name and not name.startswith(LEFT_OUT))
+    found = {name: project.ROOT / name for name in names if (project.ROOT / name).is_file()}
+    if "tasks.py" not in found:
+        said = listed.stderr.strip() or "git knows none of the toolkit's files here"
+        raise ConfigurationError(
+            f"a bundle is made from a checkout: {said}", fix="git clone the project, make it there"
+        )
+    return found
 
 
-def _driver(have: Mapping[str, str], catalog: Catalog) -> str:
-    """Driver that the other side's CUDA needs: that of the image with the same one; '' where it has no such wheel."""
-    runtime = have.get("nvidia-cuda-runtime", "")
+def _cuda_runtime(engine: Path, have: Mapping[str, str]) -> str:
+    """Version of the CUDA runtime that the bundle brings, else of the other side's; '' where neither is a wheel."""
+    brought = (path.name.split("-")[1] for path in engine.glob("nvidia_cuda_runtime*.whl"))
+    there = (version for name, version in have.items() if name.startswith("nvidia-cuda-runtime"))
+    return next(iter((*brought, *there)), "")
+
+
+def _driver(runtime: str, catalog: Catalog) -> str:
+    """Driver that a CUDA runtime needs: that of the image with the same one; '' where there is none."""
     suffix = "-cu" + "".join(runtime.split(".")[:2])
     known = (image.driver_minimum for image in catalog.images.values() if runtime and image.tag.endswith(suffix))
     return next(known, "")

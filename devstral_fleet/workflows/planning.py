@@ -1,5 +1,6 @@
 """From `--host` to plans: catalog, inventory, resolve. Every problem of every host at once, nothing contacted."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,8 +88,17 @@ def sources(wanted: list[HostIntent], catalog: Catalog, pinned: Mapping[str, str
         shims=b"".join(path.read_bytes() for path in shims),
         pins=pinned,
         recipes={recipe: recipe_files(recipe) for recipe in recipes},
+        weightless={model.name: _made_of(model.weightless) for model in catalog.models.values() if model.weightless},
         trust={name: path.read_bytes() for name, path in bundles.items() if path.is_file()},
     )
+
+
+def _made_of(configuration: str) -> str:
+    """Digest of the files that make a model without its weights: 12 hex digits."""
+    found = hashlib.sha256()
+    for name in (configuration, "chat_template.jinja", "make_weightless_model.py"):
+        found.update((project.MODEL_MAKERS / name).read_bytes())
+    return found.hexdigest()[:12]
 
 
 def spec(intent: HostIntent, plan: DeploymentPlan, inventory: Path) -> ImageSpec:

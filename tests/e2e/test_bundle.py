@@ -11,6 +11,7 @@ import pytest
 from devstral_fleet.bundle import signing
 from tests.support import bundles
 from tests.support.bundles import SmallBundle
+from tests.support.fleet import INVOKE, ROOT
 
 LARGE = {"docs/large": "".join(sha256(str(number).encode()).hexdigest() for number in range(60000))}
 """Almost 2 MB packed: it takes several parts."""
@@ -55,6 +56,42 @@ def test_a_newer_one_takes_its_place_and_leaves_the_site_its_own(bundle: SmallBu
     assert (bundle.target / "docs" / "large").read_text() == "small now"
     assert "mine" in (bundle.target / "inventory" / "hosts.yml").read_text()
     assert (bundle.target / "runs" / "one").is_dir()
+
+
+def test_a_folder_that_is_no_installation_is_left_alone(bundle: SmallBundle) -> None:
+    bundle.target.mkdir()
+    (bundle.target / "mine").write_text("work of a week")
+
+    done = bundle.install()
+
+    assert (done.returncode, "is no installation of a bundle" in done.stderr) == (2, True)
+    assert (bundle.target / "mine").read_text() == "work of a week"
+
+
+def test_an_older_one_comes_back_where_the_newer_does_not_work(bundle: SmallBundle, tmp_path: Path) -> None:
+    assert bundle.install().returncode == 0
+    (bundle.target / "inventory" / "hosts.yml").write_text("all: {hosts: {mine: {}}}\n")
+    wrong = {"requirements/toolkit.lock": f"iniconfig==1 --hash=sha256:{'0' * 64}\n", "docs/large": "small now"}
+    newer = bundles.make(tmp_path / "newer", wrong)
+
+    done = SmallBundle(newer.folder, bundle.target).install()
+
+    assert done.returncode != 0
+    assert (bundle.target / "docs" / "large").read_text() == LARGE["docs/large"]
+    assert "mine" in (bundle.target / "inventory" / "hosts.yml").read_text()
+    assert (bundle.target / ".venv" / "bin" / "python").exists()
+    assert [path.name for path in bundle.target.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_toolkit_runs_only_an_installer_that_is_the_bundles_own(bundle: SmallBundle) -> None:
+    words = [str(INVOKE), "bundle.install", str(bundle.folder), "--to", str(bundle.target)]
+    (bundle.folder / "install.py").write_text("print('owned')\n")
+
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    assert done.returncode == 2
+    assert "is not the bundle's own" in done.stderr
+    assert "owned" not in done.stdout + done.stderr
 
 
 def _cut(path: Path) -> None:
@@ -121,6 +158,7 @@ def test_the_manifest_must_be_the_one_that_was_meant(bundle: SmallBundle, tmp_pa
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(tmp_path / name)]
         subprocess.run(words, check=True)
     signers.write_text(f"site {(tmp_path / 'key.pub').read_text()}")
+    assert "belong together" in bundle.install("--signer", "site").stderr
     trusted = ("--sha256", digest, "--allowed-signers", str(signers), "--signer", "site")
     assert "is not signed" in bundle.install(*trusted).stderr
 

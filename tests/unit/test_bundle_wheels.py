@@ -1,11 +1,13 @@
 """Which wheels another machine needs: its own markers count, what it has is left out, a large one keeps its content."""
 
+import re
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from devstral_fleet import catalog as catalogs
 from devstral_fleet.bundle import wheels
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.workflows import bundle as workflow
@@ -20,31 +22,61 @@ deprecated==3.0.1 ; python_full_version >= '3.12' \\
     --hash=sha256:cc
 pywin32==312 ; sys_platform == 'win32' \\
     --hash=sha256:dd
-Typing_Extensions==4.1
+Typing_Extensions==4.1 --hash=sha256:ee
+only-arm==1 ; platform_machine == 'aarch64' --hash=sha256:ff
 """
 
 
 @pytest.mark.parametrize(
     ("python", "wanted"),
     [
-        ("3.11", ("deprecated==1.3.1 --hash=sha256:aa --hash=sha256:bb", "Typing_Extensions==4.1")),
-        ("3.12", ("deprecated==3.0.1 --hash=sha256:cc", "Typing_Extensions==4.1")),
+        ("3.11", ("deprecated==1.3.1 --hash=sha256:aa --hash=sha256:bb", "Typing_Extensions==4.1 --hash=sha256:ee")),
+        ("3.12", ("deprecated==3.0.1 --hash=sha256:cc", "Typing_Extensions==4.1 --hash=sha256:ee")),
     ],
 )
 def test_markers_are_those_of_the_other_side(python: str, wanted: tuple[str, ...]) -> None:
-    assert wheels.requirements(LOCK, python) == wanted
+    assert wheels.requirements(LOCK, python, "x86_64") == wanted
 
 
-def test_a_line_that_is_no_requirement_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="'torch = 2' is no requirement"):
-        wheels.requirements("torch = 2\n", "3.12")
+def test_another_processor_has_markers_of_its_own() -> None:
+    assert wheels.requirements(LOCK, "3.12", "aarch64")[-1] == "only-arm==1 --hash=sha256:ff"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("torch = 2", "'torch = 2' is no requirement"),
+        ("-r other.txt", "'-r other.txt' is no requirement"),
+        ("torch==2", "'torch==2' has no hash"),
+    ],
+)
+def test_a_line_that_would_bring_anything_is_refused(line: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        wheels.requirements(f"{line}\n", "3.12", "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("wheel", "have", "driver"),
+    [
+        ("nvidia_cuda_runtime-13.0.96-py3-none-any.whl", {"nvidia-cuda-runtime-cu12": "12.9.1"}, "580.65.06"),
+        ("", {"nvidia-cuda-runtime": "13.0.96"}, "580.65.06"),
+        ("", {"nvidia-cuda-runtime-cu12": "12.9.79"}, "575"),
+        ("", {"torch": "2.11.0"}, ""),
+    ],
+)
+def test_the_driver_is_the_one_that_the_cuda_runtime_needs(
+    tmp_path: Path, wheel: str, have: dict[str, str], driver: str
+) -> None:
+    if wheel:
+        (tmp_path / wheel).touch()
+    assert workflow._driver(workflow._cuda_runtime(tmp_path, have), catalogs.load()) == driver
 
 
 def test_what_the_other_side_has_in_the_same_version_is_left_out_however_its_name_is_spelled() -> None:
     have = wheels.installed("typing-extensions==4.1\ntorch==2.11.0+cu130\n-e git+ssh://somewhere\n")
     assert have == {"typing-extensions": "4.1", "torch": "2.11.0+cu130"}
-    assert wheels.without(wheels.requirements(LOCK, "3.12"), have) == ("deprecated==3.0.1 --hash=sha256:cc",)
-    assert len(wheels.without(wheels.requirements(LOCK, "3.12"), {"typing-extensions": "4.2"})) == 2
+    assert wheels.without(wheels.requirements(LOCK, "3.12", "x86_64"), have) == ("deprecated==3.0.1 --hash=sha256:cc",)
+    assert len(wheels.without(wheels.requirements(LOCK, "3.12", "x86_64"), {"typing-extensions": "4.2"})) == 2
 
 
 def test_only_a_large_wheel_is_written_anew_and_the_lock_has_its_new_hash(
@@ -54,7 +86,9 @@ def test_only_a_large_wheel_is_written_anew_and_the_lock_has_its_new_hash(
     contents = {"large_one-1.0-py3-none-any.whl": CONTENT, "small-2-py3-none-any.whl": b"x"}
     for name, content in contents.items():
         with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as wheel:
-            wheel.writestr("module.py", content)
+            program = zipfile.ZipInfo("bin/program")
+            program.external_attr = 0o755 << 16
+            wheel.writestr(program, content)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     wheels.store_large(tmp_path)
@@ -62,10 +96,11 @@ def test_only_a_large_wheel_is_written_anew_and_the_lock_has_its_new_hash(
     with zipfile.ZipFile(tmp_path / "large_one-1.0-py3-none-any.whl") as stored:
         (member,) = stored.infolist()
         assert (member.compress_type, stored.read(member)) == (zipfile.ZIP_STORED, CONTENT)
+        assert member.external_attr >> 16 & 0o777 == 0o755
     assert (tmp_path / "small-2-py3-none-any.whl").read_bytes() == before["small-2-py3-none-any.whl"]
     lines = wheels.lock(tmp_path).splitlines()
     assert [line.split(" ")[0] for line in lines] == ["large-one==1.0", "small==2"]
-    assert wheels.requirements(wheels.lock(tmp_path), "3.12") == tuple(lines)
+    assert wheels.requirements(wheels.lock(tmp_path), "3.12", "x86_64") == tuple(lines)
 
 
 @pytest.mark.parametrize(("text", "size"), [("56MiB", 56 * 2**20), ("2GiB", 2 * 2**30)])

@@ -26,12 +26,12 @@ def intent(model: str = "devstral-small-2", **keys: object) -> HostIntent:
 
 @pytest.mark.parametrize("model", [model.name for model in WEIGHTLESS])
 def test_the_plan_has_it_made_on_the_host(model: str) -> None:
-    sources = Sources(requirements={"lock": b"sglang==0.5.20"})
+    sources = Sources(requirements={"lock": b"sglang==0.5.20"}, weightless={model: "0123abc"})
     wanted = intent(model, runtime="native", load_format="dummy")
     plan = resolve.resolve_all([wanted], catalogs.load(), sources)["gpu01"]
 
-    assert (plan.files.source, plan.files.directory) == ("weightless", f"{model}-weightless")
-    assert f"{plan.home}/models/{model}-weightless" in plan.arguments
+    assert (plan.files.source, plan.files.directory) == ("weightless", f"{model}-weightless-0123abc")
+    assert f"{plan.home}/models/{model}-weightless-0123abc" in plan.arguments
     assert has_random_weights(plan)
     assert any(note.startswith("No weights") for note in plan.notes)
 

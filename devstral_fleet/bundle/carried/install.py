@@ -62,7 +62,7 @@ def read_manifest(folder):
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
-        keys = ("id", "python", "machine", "parts", "files", "tool", "unpacked_bytes", "driver_minimum")
+        keys = ("id", "accelerator", "python", "machine", "parts", "files", "tool", "unpacked_bytes", "driver_minimum")
         missing = [key for key in keys if key not in manifest]
     except FileNotFoundError:
         refuse([f"{path} is missing: bring it beside the parts"])
@@ -78,7 +78,9 @@ def signature_problems(folder, options):
     found = sha256(folder / "manifest.json")
     if options.sha256 and found != options.sha256.lower():
         yield f"manifest.json has SHA-256 {found}, not {options.sha256}: it is not the one that was meant"
-    if not options.allowed_signers:
+    if bool(options.allowed_signers) != bool(options.signer):
+        yield "--allowed-signers and --signer belong together"
+    if not options.allowed_signers or not options.signer:
         return
     signature = folder / "manifest.json.sig"
     if not signature.exists():
@@ -131,6 +133,21 @@ def part_problems(manifest, folder):
             yield f"{path.name} is a part for the second time, or none of this bundle: take it away"
 
 
+def target_problems(target):
+    """Yield why this place cannot be installed to: what is there is no installation, or Python runs from it."""
+    if target.exists() and (not (target / "requirements" / "toolkit.lock").is_file() or (target / ".git").exists()):
+        yield f"{target} is there and is no installation of a bundle: name another place with --to"
+    if pathlib.Path(sys.executable).is_relative_to(target):
+        yield f"this Python belongs to the installation in {target}: run install.py by the machine's own"
+    if left(target).exists():
+        yield f"{left(target)} is left of an installation that was interrupted: move it back to {target}, or remove it"
+
+
+def left(target):
+    """Where an older installation waits until the newer one is whole."""
+    return target.with_name(f".{target.name}.before")
+
+
 def room_problems(manifest, target):
     """Yield that the disk is short."""
     place = next(path for path in (target, *target.parents) if path.exists())
@@ -153,9 +170,20 @@ class Joined:
         return data[:size]
 
 
+def write(source, path, mode):
+    """Write one file of the tar; tarfile's own filters are younger than some of the Pythons that a bundle is for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        shutil.copyfileobj(source, file, CHUNK)
+    path.chmod(mode)
+
+
 def unpack(manifest, folder, target):
     """Write the bundle's files below `target`, each checked by its hash."""
     wanted = {file["name"]: file["sha256"] for file in manifest["files"]}
+    outside = [name for name in wanted if name.startswith("/") or ".." in name.split("/")]
+    if outside:
+        refuse([f"{name} would lie outside of {target}" for name in outside])
     with tempfile.TemporaryDirectory() as tool:
         zipfile.ZipFile(folder / manifest["tool"]["name"]).extractall(tool)
         sys.path.insert(0, tool)
@@ -167,7 +195,7 @@ def unpack(manifest, folder, target):
             for member in tar:
                 if member.name not in wanted or not member.isfile():
                     refuse([f"{member.name} is in the parts and not in the manifest: bring the bundle again"])
-                tar.extract(member, target, filter="data")
+                write(tar.extractfile(member), target / member.name, 0o755 if member.mode & 0o100 else 0o644)
                 if sha256(target / member.name) != wanted.pop(member.name):
                     refuse([f"{member.name} is damaged: bring the bundle again"])
     if wanted:
@@ -175,12 +203,16 @@ def unpack(manifest, folder, target):
 
 
 def keep(before, after):
-    """Move what the site changed or made itself from an earlier installation to the new one."""
+    """Move what the site changed or made itself from an earlier installation to the new one, then remove that."""
     for name in KEPT:
         if (before / name).exists():
             if (after / name).exists():
                 shutil.rmtree(after / name)
-            (before / name).rename(after / name)
+            try:
+                (before / name).rename(after / name)
+            except OSError as error:
+                refuse([f"{before / name} cannot be moved ({error.strerror}): move it to {after / name} yourself"])
+    shutil.rmtree(before)
 
 
 def make_environment(target):
@@ -201,35 +233,45 @@ def make_environment(target):
 
 
 def write_site(manifest, target):
-    """Write the keys of a host that is this machine, where the site has no file of its own for them yet."""
-    path = target / "inventory" / "host_vars" / "local.yml"
-    if path.exists():
-        return
-    keys = {"fleet_runtime": "native", "fleet_wheels": str(target / "wheels" / "engine")}
-    keys["fleet_python"] = sys.executable
+    """Write the keys of a host that is this machine; where the site has a file of its own for them, show them."""
+    keys = {"fleet_accelerator": manifest["accelerator"], "fleet_runtime": "native"}
+    keys |= {"fleet_wheels": str(target / "wheels" / "engine"), "fleet_python": sys.executable}
     if manifest.get("has_lock"):
         keys["fleet_engine_requirements"] = str(target / "wheels" / "engine.lock")
         keys["fleet_sglang_version"] = manifest["sglang_version"]
     if manifest.get("host_torch"):
         keys["fleet_host_torch"] = manifest["host_torch"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# Written by install.py of a bundle; it is yours now.\n" + json.dumps(keys, indent=2) + "\n")
+    path = target / "inventory" / "host_vars" / "local.yml"
+    if path.exists():
+        say(f"{path} stays as it is; this bundle's keys are {json.dumps(keys)}")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("# Written by install.py of a bundle; it is yours now.\n" + json.dumps(keys, indent=2) + "\n")
+    if manifest["accelerator"] != "cpu":
+        say(f"say in {path} what it is: fleet_hardware, fleet_gpu_count, fleet_model")
 
 
 def install(manifest, folder, target):
-    """Unpack beside the target, then change places with what was there."""
+    """Unpack beside the target, then change places with what was there, which comes back where it does not work."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    before = left(target)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as partial:
         fresh = pathlib.Path(partial, "new")
         fresh.mkdir(mode=0o755)
         say(f"unpacking {manifest['unpacked_bytes'] / 2**20:.0f} MiB to {target}")
         unpack(manifest, folder, fresh)
-        old = pathlib.Path(partial, "old")
         if target.exists():
-            target.rename(old)
+            target.rename(before)
         fresh.rename(target)
-        keep(old, target)
-    make_environment(target)
+    try:
+        make_environment(target)
+    except BaseException:
+        shutil.rmtree(target)
+        if before.exists():
+            before.rename(target)
+        raise
+    if before.exists():
+        keep(before, target)
     write_site(manifest, target)
 
 
@@ -245,7 +287,8 @@ def main():
     target = pathlib.Path(options.to).absolute()
     manifest = read_manifest(folder)
     checks = (signature_problems(folder, options), machine_problems(manifest), part_problems(manifest, folder))
-    problems = [problem for found in (*checks, room_problems(manifest, target)) for problem in found]
+    places = (target_problems(target), room_problems(manifest, target))
+    problems = [problem for found in (*checks, *places) for problem in found]
     if problems:
         refuse(problems)
     os.umask(0o022)

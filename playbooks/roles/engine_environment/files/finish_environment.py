@@ -29,9 +29,9 @@ def problems(versions, torch, transformers_minimum):
     if importlib.util.find_spec("sglang") is None:
         yield "the requirements brought no module sglang"
     found = versions.get("torch", "")
-    of_host = torch and not torch.endswith("+cpu")
-    if of_host and torch not in {f"torch=={found}", f"torch=={found.partition('+')[0]}"}:
-        yield f"torch {found or 'is absent,'} is not {torch}, which the host was said to have"
+    other_build = torch.endswith("+cpu") and not found.endswith("+cpu")
+    if torch and not other_build and torch not in {f"torch=={found}", f"torch=={found.partition('+')[0]}"}:
+        yield f"torch {found or 'is absent,'} is not the planned {torch}"
     if torch.endswith("+cpu"):
         if not versions.get("torch", "").endswith("+cpu"):
             yield f"torch {versions.get('torch', 'is absent,')} is not the CPU build {torch}"
