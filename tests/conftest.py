@@ -16,7 +16,8 @@ from tests.support.fleet import ROOT, Site, site
 from tests.support.host_container import HostLab, host_lab
 
 ONE_ENGINE = tuple(
-    f"tests/e2e/test_{name}.py" for name in ("real_engine", "engine_contract", "tool_parser", "accuracy")
+    f"tests/e2e/test_{name}.py"
+    for name in ("real_engine", "engine_contract", "tool_parser", "accuracy", "weightless_files")
 )
 """Files whose tests share the home of the one real engine: the same process runs them."""
 ONE_LAB = tuple(
