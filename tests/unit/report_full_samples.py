@@ -165,7 +165,9 @@ def _usage(gpu: int, concurrency: int, seeds: random.Random) -> GpuUsage:
         )
 
     reasons = ("sw_power_cap",) if concurrency > 50 else ()
-    return GpuUsage(gpu=gpu, samples=tuple(map(sample, range(SAMPLES))), throttle_reasons=reasons)
+    shares = dict.fromkeys(reasons, 12.0)
+    samples = tuple(map(sample, range(SAMPLES)))
+    return GpuUsage(gpu=gpu, samples=samples, throttle_reasons=reasons, throttled_percent=shares)
 
 
 @cache

@@ -18,6 +18,7 @@ from devstral_fleet.report.html import DRAWN_HOSTS, html
 from devstral_fleet.report.markdown import markdown
 from devstral_fleet.report.model import HostReport
 from devstral_fleet.report.tables import host_tables
+from devstral_fleet.report.tables_bench import held
 from devstral_fleet.report.tables_fleet import fleet, strips
 from devstral_fleet.smoke.conformance import PREFIX
 from tests.unit.bench_samples import tolerances
@@ -151,6 +152,11 @@ def test_usage_says_what_held_the_gpus_back(host: HostReport) -> None:
     assert [row[-1] for row in table(host, "GPUs during the benchmark")][:3] == ["nothing"] * 2 + [
         "sw_power_cap (GPU 0)"
     ]
+
+
+def test_a_driver_that_does_not_say_what_held_its_gpus_back_is_not_taken_for_nothing() -> None:
+    silent, free = (GpuUsage(gpu=0, samples=(), throttled_percent=said) for said in (None, {}))
+    assert (held((silent,)), held((free,))) == ("the driver does not say", "nothing")
 
 
 def test_many_samples_become_few_places_without_losing_the_extremes() -> None:
