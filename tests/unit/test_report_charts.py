@@ -155,7 +155,7 @@ def test_usage_says_what_held_the_gpus_back(host: HostReport) -> None:
 
 
 def test_a_driver_that_does_not_say_what_held_its_gpus_back_is_not_taken_for_nothing() -> None:
-    silent, free = (GpuUsage(gpu=0, samples=(), throttled_percent=said) for said in (None, {}))
+    silent, free = GpuUsage(gpu=0, samples=()), GpuUsage(gpu=0, samples=(), throttled_percent={})
     assert (held((silent,)), held((free,))) == ("the driver does not say", "nothing")
 
 
