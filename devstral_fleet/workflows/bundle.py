@@ -29,7 +29,6 @@ UNITS = {"MiB": 2**20, "GiB": 2**30}
 LEAST_PART_BYTES = 2**20
 ID_DIGITS = 8
 INSTALLER = "install.py"
-LOCK = "wheels/engine.lock"
 
 
 @dataclass(frozen=True)
