@@ -7,7 +7,10 @@ the names that secrets have in a mapping, such as SGLang's /server_info, which r
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from types import NoneType
+from typing import TypeVar, get_args
+
+from devstral_fleet.model import Value
 
 REMOVED = "[removed]"
 MINIMUM_SECRET_LENGTH = 4
@@ -18,6 +21,7 @@ KNOWN_NAMES = 4096
 
 Scrubbed = TypeVar("Scrubbed")
 
+_NUMBERS = frozenset({int, float, bool, NoneType})
 _NAMES_REMOVED = frozenset({"launch_command"})
 """Holds the whole command line, API key included."""
 _SECRET_WORDS = frozenset(
@@ -99,7 +103,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def scrub(value: Scrubbed, secrets: Iterable[str] = ()) -> Scrubbed:
-    """Return a copy of a JSON-like value, secrets removed by name and by shape, at every depth.
+    """Return a copy of a JSON-like value or of one of ours, secrets removed by name and by shape, at every depth.
 
     A secret's name stays and its value becomes '[removed]', so a reader sees that one was set; None, booleans and
     numbers (of all but a password) stay as they are. Keys become strings, as in JSON.
@@ -110,11 +114,26 @@ def scrub(value: Scrubbed, secrets: Iterable[str] = ()) -> Scrubbed:
 def _scrubbed(value: object, secrets: tuple[str, ...]) -> object:
     if isinstance(value, str):
         return redact(value, secrets)
+    if isinstance(value, Value):
+        return value if _says_nothing(type(value)) else value.model_copy(update=_entries(dict(value), secrets))
     if isinstance(value, Mapping):
-        return {_key(str(key), secrets): _entry(str(key), entry, secrets) for key, entry in value.items()}
+        return _entries(value, secrets)
     if isinstance(value, list | tuple):
         return type(value)(_scrubbed(entry, secrets) for entry in value)
     return value
+
+
+def _entries(values: Mapping[str, object], secrets: tuple[str, ...]) -> dict[str, object]:
+    return {_key(str(key), secrets): _entry(str(key), entry, secrets) for key, entry in values.items()}
+
+
+@lru_cache
+def _says_nothing(kind: type[Value]) -> bool:
+    """Say that nothing but numbers can stand in such a value: a report has a sample of each GPU for each second."""
+    return all(
+        not _has_secret_word(name) and {*(get_args(field.annotation) or (field.annotation,))} <= _NUMBERS
+        for name, field in kind.model_fields.items()
+    )
 
 
 @lru_cache(maxsize=KNOWN_NAMES)

@@ -1,9 +1,10 @@
 """The tables of what was measured: speed, latency, verdict, and what the GPUs did meanwhile."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from statistics import median
 
-from devstral_fleet.bench.usage import GpuUsage, UsageSample
+from devstral_fleet.bench.usage import GpuUsage
 from devstral_fleet.catalog.schema import Baseline
 from devstral_fleet.findings import MetricVerdict, Verdict
 from devstral_fleet.report import format as fmt
@@ -150,7 +151,8 @@ def _goodput(row: BenchRow) -> tuple[str, str, str]:
 
 def _usage(gpus: Sequence[GpuUsage]) -> Iterator[str]:
     def over(choose: Callable[[list[float]], float], name: str) -> float | None:
-        found = [value for gpu in gpus for sample in gpu.samples if (value := _value(sample, name)) is not None]
+        told = (value for gpu in gpus for value in map(attrgetter(name), gpu.samples))
+        found = [value for value in told if value is not None]
         return choose(found) if found else None
 
     yield fmt.quantity(over(median, "power_w"), "W")
@@ -160,11 +162,6 @@ def _usage(gpus: Sequence[GpuUsage]) -> Iterator[str]:
     yield fmt.quantity(over(max, "temperature_c"), "°C")
     yield fmt.percent(over(median, "utilization_percent"))
     yield held(gpus)
-
-
-def _value(sample: UsageSample, name: str) -> float | None:
-    value: float | None = getattr(sample, name)
-    return value
 
 
 def _bench_row(row: BenchRow) -> tuple[Cell | str, ...]:

@@ -38,8 +38,7 @@ def write_all(report: RunReport, directory: Path, *, secrets: Iterable[str] = ()
 
 def without_secrets(report: RunReport, secrets: Iterable[str] = ()) -> RunReport:
     """Return the same report with anything that is or looks like a secret removed."""
-    clean = scrub(report.model_dump(), tuple(secrets))
-    return RunReport.model_validate(clean)
+    return scrub(report, tuple(secrets))
 
 
 def _write(target: Path, text: str) -> Path:

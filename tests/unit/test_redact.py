@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devstral_fleet.model import Value
 from devstral_fleet.redact import REMOVED, is_secret_name, redact, scrub
 
 CASES = Path(__file__).parent / "cases" / "bench"
@@ -113,3 +114,30 @@ def test_a_password_of_digits_is_a_password_and_a_number_of_tokens_is_not() -> N
 
 def test_what_was_not_set_stays_to_be_seen() -> None:
     assert scrub({"api_key": None, "skip_tokenizer_init": False}) == {"api_key": None, "skip_tokenizer_init": False}
+
+
+class Look(Value):
+    """Nothing but numbers, as a sample of a GPU."""
+
+    offset_s: float
+    power_w: float | None = None
+
+
+class Told(Value):
+    """Text at every depth."""
+
+    command: str
+    looks: tuple[Look, ...] = ()
+    info: dict[str, object] = {}
+    inner: "Told | None" = None
+
+
+def test_values_of_ours_are_cleaned_at_every_depth_and_keep_their_types() -> None:
+    looks = (Look(offset_s=0.0, power_w=650.5), Look(offset_s=1.0))
+    inner = Told(command="serve --api-key abcdef", info={"api_key": "abcdef", "tp": 2})
+    clean = scrub(Told(command="the word is swordfish", looks=looks, inner=inner), ["swordfish"])
+    assert clean == Told(
+        command=f"the word is {REMOVED}",
+        looks=looks,
+        inner=Told(command=f"serve --api-key {REMOVED}", info={"api_key": REMOVED, "tp": 2}),
+    )
