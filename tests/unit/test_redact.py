@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
 from devstral_fleet.model import Value
 from devstral_fleet.redact import REMOVED, is_secret_name, redact, scrub
@@ -128,7 +129,7 @@ class Told(Value):
 
     command: str
     looks: tuple[Look, ...] = ()
-    info: dict[str, object] = {}
+    info: dict[str, object] = Field(default_factory=dict)
     inner: "Told | None" = None
 
 
