@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from devstral_fleet.model import Value
 
 
@@ -26,6 +28,8 @@ class HostFacts(Value):
     disk_free_gib: float
     """Free space of the file system that holds (or will hold) fleet_home."""
     utc_epoch_s: int
+    variables: dict[str, str] = Field(default_factory=dict)
+    """What the host's environment sets for the links of its GPUs, such as NCCL_NVLS_ENABLE; {} where nobody asked."""
     simulated: str = ""
     """What a lab host stands for ('h100x8': its GPU probes answer with recordings), '' for a real host."""
 

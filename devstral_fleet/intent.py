@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from devstral_fleet.model import Value
 
@@ -31,6 +31,8 @@ class HostIntent(Value):
     hardware: str
     """Catalog name of the GPU ('h100') or 'cpu'."""
     gpu_count: int = Field(default=1, ge=0)
+    gpus: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
+    """Indices of the GPUs that the engine may have, as the vendor's tool counts them; all of them where not said."""
     model: str = "devstral-small-2"
     runtime: Runtime = "container"
     home: str = "/opt/devstral-fleet"

@@ -21,6 +21,7 @@ def problems(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str
         *_pairs(intent, catalog),
         *_address(intent),
         *_environment(intent),
+        *_gpus(intent),
         *_runtime(intent, catalog, sources),
         *(_cpu(intent) if intent.accelerator == "cpu" else ()),
     ]
@@ -32,8 +33,8 @@ def computable(intent: HostIntent, catalog: Catalog) -> bool:
 
 
 def shared(intents: Sequence[HostIntent]) -> list[str]:
-    """Return what two hosts of the inventory that are one machine have in common and must not: home and port."""
-    found = []
+    """Return what two hosts of the inventory that are one machine have in common and must not: home, port and GPUs."""
+    found = _shared_gpus(intents)
     for key in ("home", "port"):
         owners: dict[tuple[str, int, object], str] = {}
         for intent in intents:
@@ -44,6 +45,20 @@ def shared(intents: Sequence[HostIntent]) -> list[str]:
                     f"{intent.name}: fleet_{key} {value} is {other}'s too, on the same machine;"
                     f" give each its own fleet_{key}"
                 )
+    return found
+
+
+def _shared_gpus(intents: Sequence[HostIntent]) -> list[str]:
+    """Of hosts that say which GPUs are theirs."""
+    owners: dict[tuple[str, int, int], str] = {}
+    found = []
+    for intent in intents:
+        taken = {index: owners.setdefault((*_machine(intent), index), intent.name) for index in intent.gpus or ()}
+        found += [
+            f"{intent.name}: GPU {index} is {other}'s too, on the same machine; give each its own fleet_gpus"
+            for index, other in taken.items()
+            if other != intent.name
+        ]
     return found
 
 
@@ -121,6 +136,21 @@ def _environment(intent: HostIntent) -> list[str]:
         for name in intent.environment
         if is_secret_name(name)
     ]
+
+
+def _gpus(intent: HostIntent) -> list[str]:
+    wanted = intent.gpus or ()
+    if wanted and intent.accelerator == "cpu":
+        return ["fleet_gpus is for a host with GPUs; take it out"]
+    if len(set(wanted)) != len(wanted):
+        return [f"fleet_gpus {list(wanted)} names a GPU twice; name each once"]
+    beyond = [index for index in wanted if index >= intent.gpu_count]
+    if beyond:
+        return [
+            f"fleet_gpus names GPU {beyond[0]} and fleet_gpu_count is {intent.gpu_count}; the first GPU is 0,"
+            " and fleet_gpu_count counts all of the host"
+        ]
+    return []
 
 
 def _runtime(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str]:

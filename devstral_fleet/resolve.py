@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from devstral_fleet import image_choice
@@ -96,7 +96,7 @@ def _plan(
         host=intent.name,
         accelerator=intent.accelerator,
         hardware=gpu.name,
-        gpus=() if intent.accelerator == "cpu" else tuple(range(chosen.tp)),
+        gpus=() if intent.accelerator == "cpu" else _may_have(intent)[: chosen.tp],
         model=model.name,
         repository=model.repository,
         served_model_name=model.served_model_name,
@@ -116,7 +116,7 @@ def _plan(
         listen=intent.listen,
         port=intent.port,
         arguments=_arguments(intent, catalog, chosen, style, files, version),
-        environment=_environment(intent, catalog, style),
+        environment=_environment(intent, catalog, style, chosen),
         home=intent.home,
         drain_deadline_s=intent.drain_deadline_s or model.drain_deadline_s,
         health_deadline_s=intent.health_deadline_s or model.health_deadline_s,
@@ -127,12 +127,17 @@ def _plan(
     return plan.model_copy(update={"notes": notes(plan, catalog, demand)})
 
 
+def _may_have(intent: HostIntent) -> tuple[int, ...]:
+    """Indices of the GPUs that the engine may have, in the order in which it takes them."""
+    return intent.gpus or tuple(range(intent.gpu_count))
+
+
 def _demand(intent: HostIntent, catalog: Catalog) -> Demand:
     version = intent.sglang_version or catalog.runtimes.sglang[intent.accelerator]
     return Demand(
         model=catalog.model(intent.model),
         gpu=catalog.gpu(intent.hardware),
-        gpu_count=intent.gpu_count,
+        gpu_count=len(_may_have(intent)),
         engine=catalog.engine(version),
         rules=catalog.engines.memory,
         tp=intent.tensor_parallel,
@@ -225,10 +230,42 @@ def _arguments(
     return words
 
 
-def _environment(intent: HostIntent, catalog: Catalog, style: Style) -> dict[str, str]:
+def with_variables(plan: DeploymentPlan, intent: HostIntent, variables: Mapping[str, str]) -> DeploymentPlan:
+    """Return the plan with what the host's own environment sets for its GPUs; nothing overrides that.
+
+    Raises:
+        PlanError: `fleet_environment` sets one of them to something else.
+    """
+    wanted = {name: value for name, value in intent.environment.items() if variables.get(name, value) != value}
+    if wanted:
+        said = (f"the host sets {name}={variables[name]}, fleet_environment {value}" for name, value in wanted.items())
+        raise PlanError(
+            [f"{intent.name}: {text}" for text in said],
+            fix=f"leave it out of fleet_environment of {intent.name}",
+            host=intent.name,
+        )
+    return plan.model_copy(update={"environment": environment(plan.environment, variables)})
+
+
+def _environment(intent: HostIntent, catalog: Catalog, style: Style, chosen: Fit) -> dict[str, str]:
     native = _native(intent, catalog)
     local = style.local_files or catalog.model(intent.model).source == "generated"
-    return environment(OFFLINE if local else {}, native.environment if native else {}, intent.environment)
+    return environment(
+        OFFLINE if local else {},
+        native.environment if native else {},
+        _visible(intent, chosen.tp),
+        intent.environment,
+    )
+
+
+def _visible(intent: HostIntent, tp: int) -> dict[str, str]:
+    """Return what keeps a native engine to its GPUs, counted as nvidia-smi counts; a container is given no others."""
+    if not intent.gpus or intent.runtime != "native":
+        return {}
+    indices = ",".join(map(str, intent.gpus[:tp]))
+    if intent.accelerator == "amd":
+        return {"HIP_VISIBLE_DEVICES": indices}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": indices}
 
 
 def _disk_needed_gib(intent: HostIntent, catalog: Catalog, image: Image | None) -> float:

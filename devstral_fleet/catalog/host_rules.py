@@ -26,5 +26,7 @@ class HostRules(Value):
     """Free space under /boot that another kernel needs."""
     swap_used_mib: int = Field(gt=0)
     """Swap that may be in use without a warning."""
+    gpu_variables: tuple[str, ...]
+    """First letters of the environment variables that a host sets for its GPUs, and every process on them has."""
     xids: dict[int, Literal["reset", "reboot", "power"]]
     """NVIDIA's numbers of errors that a GPU does not recover from by itself, and what ends them."""

@@ -26,14 +26,20 @@ LAST_LINES = 3
 
 
 def command(plan: DeploymentPlan, image: str, python: str, *words: str) -> list[str]:
-    """Words that run a script from standard input. `image`: where to, '' for the host itself with its `python`."""
+    """Words that run a script from standard input, in the engine's environment.
+
+    Args:
+        image: where to, '' for the host itself with its `python`.
+    """
+    variables = [f"{name}={value}" for name, value in plan.environment.items()]
     if not image:
-        return [python, "-", *words]
+        return ["env", *variables, python, "-", *words]
     devices = [word for pair in launch_docker.devices(plan) for word in pair]
     return [
         *("docker", "run", "--rm", "--interactive", "--network", "none", "--user", "0"),
         *("--ipc", "private", "--shm-size", f"{container.SHARED_MEMORY_GIB}g"),
         *devices,
+        *(word for variable in variables for word in ("--env", variable)),
         *("--entrypoint", "python3", image, "-", *words),
     ]
 

@@ -80,7 +80,8 @@ def _require_idle(host: Host) -> None:
             fix=f".venv/bin/invoke stop --host {host.name}",
             host=host.name,
         )
-    programs = [process for gpu in host.record.known["gpus"].gpus for process in gpu.processes if process.kind != "G"]
+    gpus = [gpu for gpu in host.record.known["gpus"].gpus if gpu.index in host.plan.gpus]
+    programs = [process for gpu in gpus for process in gpu.processes if process.kind != "G"]
     if programs:
         raise VerificationError(
             f"{host.name}: {programs[0].name} (pid {programs[0].pid}) has a GPU, and would be measured along",

@@ -1,13 +1,13 @@
 """One host in one run: its plan, its shell, its record, and the looks at it that several verbs share."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from devstral_fleet import image_pins, lock
+from devstral_fleet import image_pins, lock, resolve
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, PlanError, ProbeError, VerificationError, worst
 from devstral_fleet.facts import NO_DOCKER, DockerFacts, EngineFacts, ReleasesFacts, ServiceFacts
@@ -47,6 +47,18 @@ class Host:
     @property
     def layout(self) -> HostLayout:
         return self.target.layout
+
+    def carry(self, variables: Mapping[str, str]) -> None:
+        """Plan with what the host's environment sets for its GPUs: every process on them gets it.
+
+        Raises:
+            PlanError: the inventory says something else.
+        """
+        plan = resolve.with_variables(self.plan, self.target.intent, variables)
+        if plan != self.plan:
+            said = ", ".join(f"{name}={value}" for name, value in variables.items())
+            self.record.console.host(self.name, f"its environment sets {said}: every process on its GPUs gets it")
+            self.target = self.record.target = replace(self.target, plan=plan)
 
     def open_shell(self) -> Shell:
         """Open another shell to the same host (a heartbeat needs its own)."""

@@ -26,15 +26,22 @@ from devstral_fleet.probes import pci as pci_probe
 from devstral_fleet.probes import port as port_probe
 from devstral_fleet.probes import system as system_probe
 from devstral_fleet.releases import ReleaseDecision
+from devstral_fleet.workflows import planning
 from devstral_fleet.workflows.host import Host
 
 GPU_PROBES = {"nvidia": nvidia_probe.read, "amd": amd_probe.read}
 
 
 def facts_of(host: Host) -> HostFacts:
-    """Look at a host's system and resources; the report keeps them."""
-    facts = host_probe.read(host.shell, host.layout, python=host.target.intent.python)
+    """Look at a host's system and resources; the report keeps them, and the plan what is set for the GPUs there.
+
+    Raises:
+        PlanError: the inventory would override that.
+    """
+    names = planning.gpu_variables(host.plan.accelerator)
+    facts = host_probe.read(host.shell, host.layout, python=host.target.intent.python, variables=names)
     host.record.known["facts"] = facts
+    host.carry(facts.variables)
     return facts
 
 

@@ -74,7 +74,21 @@ def targets(ask: Ask) -> list[Target]:
     wanted = intents(ask)
     catalog = catalogs.load()
     plans = resolve.resolve_all(wanted, catalog, sources(wanted, catalog, pins(inventory_path(ask))))
-    return [Target(intent, plans[intent.name]) for intent in wanted]
+    return [Target(intent, with_own_variables(plans[intent.name], intent)) for intent in wanted]
+
+
+def with_own_variables(plan: DeploymentPlan, intent: HostIntent) -> DeploymentPlan:
+    """Return the plan with what this machine's environment sets for its GPUs, where it is the host."""
+    if intent.connection.kind != "local":
+        return plan
+    names = gpu_variables(plan.accelerator)
+    found = {name: value for name, value in sorted(os.environ.items()) if name.startswith(names)}
+    return resolve.with_variables(plan, intent, found)
+
+
+def gpu_variables(accelerator: str) -> tuple[str, ...]:
+    """First letters of the variables that a host sets for its GPUs; () on a CPU."""
+    return () if accelerator == "cpu" else catalogs.load().runtimes.hosts.gpu_variables
 
 
 def sources(wanted: list[HostIntent], catalog: Catalog, pinned: Mapping[str, str]) -> Sources:
@@ -172,6 +186,12 @@ def show(console: Console, plan: DeploymentPlan) -> None:
         rows.append(("memory", f"{parts} of {memory.gpu_memory_mib / 1024:.1f} GiB a GPU, tensor parallel {plan.tp}"))
     if plan.image:
         rows.append(("image", plan.image.reference))
+    set_there = [
+        f"{name}={value}"
+        for name, value in plan.environment.items()
+        if name.startswith(gpu_variables(plan.accelerator))
+    ]
+    rows += [("GPU variables", " ".join(set_there))] if set_there else []
     rows += [("note", note) for note in plan.notes]
     console.say(f"plan for {plan.host} ({plan.digest})")
     console.pairs(rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import launch, launch_start, rolevars_provision
+from devstral_fleet import container, launch, launch_docker, launch_start, rolevars_provision
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.markdown import catalog_markdown
 from devstral_fleet.errors import ConfigurationError, PlanError
@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 CATALOG_PAGE = HERE.parent.parent / "docs" / "catalog.md"
 HUB_MODELS = ("devstral-small-2", "devstral-2")
 FORM_PLANS = (("h100", "devstral-2"), ("mi300x", "devstral-small-2"), ("cpu", "devstral-tiny"))
-FOLDERS = ("cookbook", "plans", "forms", "starts", "provisions")
+FOLDERS = ("cookbook", "plans", "counts", "forms", "starts", "provisions")
+COUNTS = (1, 2, 4, 8)
+COUNTED = ("h100", "h200", "mi300x")
 MINOR_VERSIONS = {"9": "9.6", "10": "10.1"}
 """Whole versions of the RHEL family, whose systems the catalog knows by their first number."""
 HOST_GPUS = 8
@@ -40,6 +42,26 @@ def plans(catalog: Catalog) -> dict[str, str]:
     """{file name: text} of the plans of hosts with eight GPUs."""
     pairs = [(gpu.name, model) for gpu in catalog.gpus.values() for model in HUB_MODELS if gpu.accelerator != "cpu"]
     return {f"plans/{gpu}-{model}.json": plan_text(catalog, gpu, model) for gpu, model in pairs}
+
+
+def counts(catalog: Catalog) -> dict[str, str]:
+    """{file name: text} of what the number of GPUs decides, each model over all of a host's one to eight."""
+    return {
+        f"counts/{gpu}-{model}.json": json.dumps({n: counted(catalog, gpu, model, n) for n in COUNTS}, indent=1) + "\n"
+        for gpu in COUNTED
+        for model in HUB_MODELS
+    }
+
+
+def counted(catalog: Catalog, gpu: str, model: str, count: int) -> dict[str, object]:
+    """What of one plan follows from the number of GPUs, or why there is no plan."""
+    try:
+        wish = host(catalog, gpu, model).model_copy(update={"gpu_count": count, "tensor_parallel": count})
+        plan = resolve(wish, catalog, Sources())
+    except PlanError as error:
+        return {"problems": error.problems}
+    decided = plan.model_dump(mode="json", include={"tp", "gpus", "context_length", "kv_pool_tokens", "arguments"})
+    return {**decided, "devices": launch_docker.devices(plan), "environment": container.environment(plan)}
 
 
 def host(catalog: Catalog, gpu: str, model: str) -> HostIntent:
@@ -105,8 +127,9 @@ def provisions(catalog: Catalog) -> dict[str, str]:
 def every_file() -> dict[Path, str]:
     """Every golden file and the catalog's page, with the text they should have."""
     catalog = catalogs.load()
-    texts = {**cookbook_lines(catalog), **plans(catalog), **forms(catalog), **starts(catalog), **provisions(catalog)}
-    return {**{HERE / name: text for name, text in texts.items()}, CATALOG_PAGE: catalog_markdown(catalog)}
+    makers = (cookbook_lines, plans, counts, forms, starts, provisions)
+    texts = {HERE / name: text for make in makers for name, text in make(catalog).items()}
+    return {**texts, CATALOG_PAGE: catalog_markdown(catalog)}
 
 
 def main() -> None:

@@ -28,6 +28,8 @@ from tests.support.intents import gpu_host, planned
 
 SAID = yaml.safe_load((Path(__file__).parent / "cases" / "start.yml").read_text())
 TWO = {"gpu_count": 2, "tensor_parallel": 2}
+OFFLINE = ("HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1")
+"""Of every plan whose files are on the host."""
 FAST = AllReduceFacts(**json.loads(SAID["h100x2"]["all_reduce"]), error="")
 
 
@@ -66,7 +68,7 @@ def test_a_runtime_is_started_in_the_engines_image_with_the_plans_gpus_and_no_ne
 def test_before_there_is_an_image_it_is_started_on_the_host() -> None:
     shell = Answering(SAID["h200"]["measured"])
     found = gpu_start.read(shell, plan_of(), "", "/usr/bin/python3.12", measured=True)
-    assert shell.asked == [("/usr/bin/python3.12", "-", "libcuda.so.1", "cu", *gpu_start.COPY)]
+    assert shell.asked == [("env", *OFFLINE, "/usr/bin/python3.12", "-", "libcuda.so.1", "cu", *gpu_start.COPY)]
     assert found.speeds == ((55.17, 55.03),)
 
 
