@@ -123,6 +123,12 @@ class ImageError(FleetError):
     code = ExitCode.PLAYBOOK
 
 
+class WeightsError(FleetError):
+    """A model's files could not be brought to a host."""
+
+    code = ExitCode.PLAYBOOK
+
+
 class VerificationError(FleetError):
     """What runs is not what was planned, or it does not answer as a served model must."""
 

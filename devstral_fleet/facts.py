@@ -237,6 +237,8 @@ class ReleaseFacts(Value):
     created: str
     """UTC, ISO 8601."""
     model: str
+    files: str = ""
+    """Name of the directory of its model's files; '' where it has no plan that can be read."""
 
 
 class ReleasesFacts(Value):

@@ -44,6 +44,10 @@ class HostIntent(Value):
     mem_fraction_static: float | None = Field(default=None, gt=0, lt=1)
     max_total_tokens: int | None = Field(default=None, ge=1)
     kv_cache_dtype: Literal["auto", "fp8_e4m3", "fp8_e5m2", "bf16"] = "auto"
+    hub: str | None = None
+    """Address of the hub, or mirror, that the model's files come from."""
+    fetch: bool = True
+    """False: nothing is ever downloaded there; the model's files are brought by the site."""
     load_format: Literal["auto", "dummy"] = "auto"
     sglang_version: str | None = None
     """Another SGLang version than the catalog's for this accelerator and runtime."""

@@ -59,6 +59,8 @@ class ModelFiles(Value):
     """Directory name under fleet_home/models; carries a digest of the recipe or the revision."""
     recipe: dict[str, int | str] = Field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    digest: str = ""
+    """SHA-256 over paths, sizes and hashes of all files of a pinned repository (`WeightPin.digest`); '' for others."""
 
 
 class EngineEnvironment(Value):

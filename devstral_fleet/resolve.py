@@ -17,11 +17,13 @@ from devstral_fleet.notes import notes
 from devstral_fleet.plan import DeploymentPlan, EngineEnvironment, ModelFiles
 from devstral_fleet.problems import computable, needs_requirements, problems, requirements_file, shared
 from devstral_fleet.sources import Sources
+from devstral_fleet.weights import WeightPin
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 FIX = "correct the inventory, or the options that replace its keys"
 ENVIRONMENT_DIGITS = 16
 RECIPE_DIGITS = 8
+REVISION_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -180,25 +182,30 @@ def is_weightless(intent: HostIntent, model: Model) -> bool:
 
 
 def _files(intent: HostIntent, model: Model, sources: Sources) -> ModelFiles:
-    return model_files(model, weightless=sources.weightless.get(model.name, "") if is_weightless(intent, model) else "")
+    if is_weightless(intent, model):
+        return model_files(model, weightless=sources.weightless.get(model.name, ""))
+    return model_files(model, sources.weights.get(model.repository) if model.source == "hub" else None)
 
 
-def model_files(model: Model, *, weightless: str = "") -> ModelFiles:
+def model_files(model: Model, pin: WeightPin | None = None, *, weightless: str = "") -> ModelFiles:
     """Name a model's files on a host; the directory's name tells recipes and revisions apart.
 
     Args:
+        pin: what the site has pinned its repository to.
         weightless: digest of what makes them without weights, '' where they have theirs.
     """
-    mark, source, recipe = model.revision or "main", model.source, model.recipe
+    revision, source, recipe = pin.revision if pin else model.revision, model.source, model.recipe
+    mark = (revision or "main")[:REVISION_DIGITS]
     if recipe:
         mark = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:RECIPE_DIGITS]
     return ModelFiles(
         source="weightless" if weightless else source,
         repository=model.repository,
-        revision=model.revision,
+        revision=revision,
         directory=f"{model.name}-weightless-{weightless}" if weightless else f"{model.name}-{mark}",
         recipe={"configuration": model.weightless} if weightless else recipe,
         exclude=model.exclude,
+        digest=pin.digest if pin and not weightless else "",
     )
 
 

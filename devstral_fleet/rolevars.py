@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from devstral_fleet import container, converged, launch_start
+from devstral_fleet import container, converged, launch_start, weights
 from devstral_fleet.image_site import BuildSite
 from devstral_fleet.image_spec import ImageSpec
 from devstral_fleet.layout import HostLayout
@@ -208,6 +208,7 @@ def _model_files(layout: HostLayout, plan: DeploymentPlan, context: _Context) ->
         "repository": plan.files.repository,
         "revision": plan.files.revision or "",
         "directory": str(layout.model(plan.files.directory)),
+        "marker": weights.marker(plan.files),
         "recipe": dict(plan.files.recipe),
     }
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from devstral_fleet.weights import WeightPin
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -14,6 +16,7 @@ class Sources:
         drivers: driver version of each host that was looked at; it decides between images.
         pins: image reference -> sha256 digest (`image_pins`).
         recipes: files of the build of each kind of image of ours, by their path in the build.
+        weights: repository -> its revision and files, as the hub said (`models --pin`).
         weightless: model -> digest of what makes its files without its weights.
         trust: content of each file of certificates that the inventory names (`fleet_ca_bundle`).
     """
@@ -23,5 +26,6 @@ class Sources:
     drivers: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    weights: Mapping[str, WeightPin] = field(default_factory=dict)
     weightless: Mapping[str, str] = field(default_factory=dict)
     trust: Mapping[str, bytes] = field(default_factory=dict)

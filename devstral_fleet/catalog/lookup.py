@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from devstral_fleet.catalog.accuracy import AccuracyBaseline, AccuracyBenchmark
 from devstral_fleet.catalog.engines import Engines, EngineVersion
+from devstral_fleet.catalog.hub import Hub
 from devstral_fleet.catalog.provisioning import Provisioning
 from devstral_fleet.catalog.schema import (
     Baseline,
@@ -50,6 +51,7 @@ class Catalog:
     provisioning: Provisioning
     workloads: Mapping[str, Workload]
     accuracy: Mapping[str, AccuracyBenchmark]
+    hub: Hub
     tolerances: Tolerances
     starts: StartRules
     limits: Limits

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from devstral_fleet.catalog.accuracy import AccuracyBenchmark
 from devstral_fleet.catalog.engines import Engines
+from devstral_fleet.catalog.hub import Hub
 from devstral_fleet.catalog.lookup import Catalog
 from devstral_fleet.catalog.provisioning import Provisioning
 from devstral_fleet.catalog.schema import BaselineFile, Gpu, Images, Model, Workloads
@@ -45,6 +46,7 @@ def load_from(directory: Path) -> Catalog:
     engines = _read(directory / "engines.yml", Engines)
     workloads = _read(directory / "workloads.yml", Workloads, named=("workloads",))
     accuracy = _read(directory / "accuracy.yml", dict[str, AccuracyBenchmark], named=())
+    hub = _read(directory / "hub.yml", Hub)
     provisioning = _read(directory / "provision.yml", Provisioning, named=("systems",))
     files = [read_baselines(path) for path in sorted((directory / "baselines").glob("*.json"))]
     catalog = Catalog(
@@ -55,6 +57,7 @@ def load_from(directory: Path) -> Catalog:
         provisioning=provisioning,
         workloads=workloads.workloads,
         accuracy=accuracy,
+        hub=hub,
         tolerances=workloads.tolerances,
         starts=workloads.starts,
         limits=workloads.limits,

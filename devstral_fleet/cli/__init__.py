@@ -6,13 +6,13 @@ workflows are imported inside the tasks.
 
 from invoke import Collection
 
-from devstral_fleet.cli import bundling, deploying, imaging, lab, locking, looking, measuring, planning
+from devstral_fleet.cli import bundling, deploying, fetching, imaging, lab, locking, looking, measuring, planning
 
 
 def namespace() -> Collection:
     """Build the root collection: every verb at the top, and below `lock`, `lab` and `bundle` theirs."""
     root = Collection()
-    for module in (planning, imaging, deploying, measuring, looking):
+    for module in (planning, imaging, fetching, deploying, measuring, looking):
         for task in module.TASKS:
             root.add_task(task)
     root.add_collection(Collection("lock", *locking.TASKS))

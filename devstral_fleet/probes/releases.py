@@ -75,6 +75,7 @@ def parse_plan(text: str) -> DeploymentPlan:
 def _release(name: str, text: str) -> ReleaseFacts:
     try:
         held: Any = output.document(text, "releases")
-        return ReleaseFacts(id=name, digest=held["digest"], created=held["created"], model=held["model"])
+        files = str(held.get("plan", {}).get("files", {}).get("directory", ""))
+        return ReleaseFacts(id=name, digest=held["digest"], created=held["created"], model=held["model"], files=files)
     except (ProbeError, KeyError, ValidationError):
         return ReleaseFacts(id=name, digest="", created="", model="")

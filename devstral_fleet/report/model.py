@@ -34,6 +34,8 @@ Outcome = Literal[
     "recorded",
     "stopped",
     "brought",
+    "fetched",
+    "pruned",
     "provisioned",
     "untouched",
     "unknown",

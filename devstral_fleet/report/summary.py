@@ -19,6 +19,8 @@ OUTCOMES = {
     "recorded": "measured and recorded as its baseline",
     "stopped": "stopped",
     "brought": "has its image",
+    "fetched": "has its model's files",
+    "pruned": "has no model that nobody uses",
     "provisioned": "has what an engine needs",
     "untouched": "not touched: the rollout ended before its turn",
     "unknown": "ended without an outcome",

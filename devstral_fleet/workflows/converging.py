@@ -14,7 +14,7 @@ from devstral_fleet.probes import converged as converged_probe
 from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import bringing, looking, proving, starting
+from devstral_fleet.workflows import bringing, looking, planning, proving, starting, weights
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Target, requirements_path
 from devstral_fleet.workflows.running import utc_now
@@ -43,6 +43,7 @@ class Converging:
             self.host.record.console.host(self.host.name, "as the last deploy left it: no playbook has to run")
             return UNCHANGED
         bringing.build_missing(self.host, self.directory, self.inventory)
+        self.weights()
         with self.host.record.phase("install"), bringing.image_source(self.host) as source:
             return self._play(
                 "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
@@ -53,6 +54,24 @@ class Converging:
         bringing.build_missing(self.host, self.directory, self.inventory)
         with self.host.record.phase("image"), bringing.image_source(self.host) as source:
             return self._play("images.yml", self.host.plan, "none", image_source=source)
+
+    def weights(self) -> str:
+        """Have the model's files on the host, where they come from a hub and the site has pinned them.
+
+        Returns:
+            'there', 'complete' where they were brought now, '' where they come another way.
+        """
+        pin = planning.weight_pins(self.inventory).get(self.host.plan.repository)
+        if not self.host.plan.files.digest or pin is None:
+            return ""
+        if not weights.missing(self.host):
+            return "there"
+        weights.require_allowed(self.host)
+        if not weights.has_client(self.host):
+            with self.host.record.phase("runtime"), bringing.image_source(self.host) as source:
+                self._play("models.yml", self.host.plan, "none", image_source=source)
+        with self.host.record.phase("weights"):
+            return weights.run(self.host, pin)
 
     def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
         """Show what a playbook would change; nothing is changed."""

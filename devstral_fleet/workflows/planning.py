@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import image_choice, image_pins, inventory, project, resolve
+from devstral_fleet import image_choice, image_pins, inventory, project, resolve, weights
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
@@ -17,6 +16,7 @@ from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan
 from devstral_fleet.problems import is_built
 from devstral_fleet.sources import Sources
+from devstral_fleet.weights import WeightPin
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def targets(ask: Ask) -> list[Target]:
     """Resolve a plan for every host that was named, or raise PlanError with every problem of every host."""
     wanted = intents(ask)
     catalog = catalogs.load()
-    plans = resolve.resolve_all(wanted, catalog, sources(wanted, catalog, pins(inventory_path(ask))))
+    plans = resolve.resolve_all(wanted, catalog, sources(wanted, catalog, inventory_path(ask)))
     return [Target(intent, with_own_variables(plans[intent.name], intent)) for intent in wanted]
 
 
@@ -91,8 +91,8 @@ def gpu_variables(accelerator: str) -> tuple[str, ...]:
     return () if accelerator == "cpu" else catalogs.load().runtimes.hosts.gpu_variables
 
 
-def sources(wanted: list[HostIntent], catalog: Catalog, pinned: Mapping[str, str]) -> Sources:
-    """Read the files that plans are named by: requirements, shims, and all that an image of ours is made from."""
+def sources(wanted: list[HostIntent], catalog: Catalog, inventory: Path) -> Sources:
+    """Read the files that plans are named by: pins, requirements, shims, and all that an image of ours is made from."""
     files = {name: requirements_path(name) for name in resolve.requirements_files(wanted, catalog)}
     shims = sorted(path for path in project.SHIMS.rglob("*") if path.suffix in {".py", ".pth"})
     recipes = {catalog.image(name).recipe for intent in wanted for name in image_names(intent, catalog)}
@@ -100,7 +100,8 @@ def sources(wanted: list[HostIntent], catalog: Catalog, pinned: Mapping[str, str
     return Sources(
         requirements={name: path.read_bytes() for name, path in files.items() if path.is_file()},
         shims=b"".join(path.read_bytes() for path in shims),
-        pins=pinned,
+        pins=pins(inventory),
+        weights=weight_pins(inventory),
         recipes={recipe: recipe_files(recipe) for recipe in recipes},
         weightless={model.name: _made_of(model.weightless) for model in catalog.models.values() if model.weightless},
         trust={name: path.read_bytes() for name, path in bundles.items() if path.is_file()},
@@ -124,7 +125,7 @@ def spec(intent: HostIntent, plan: DeploymentPlan, inventory: Path) -> ImageSpec
     assert plan.image is not None  # noqa: S101 - the caller's plan has one of ours
     catalog = catalogs.load()
     wish = image_choice.wish(intent, catalog, catalog.image(plan.image.name), plan.sglang_version)
-    made = image_choice.spec(wish, catalog, sources([intent], catalog, pins(inventory)))
+    made = image_choice.spec(wish, catalog, sources([intent], catalog, inventory))
     if made.reference != plan.image.reference:
         raise ConfigurationError(
             f"{intent.name}: what {plan.image.reference} is made from has changed since it was planned",
@@ -147,6 +148,12 @@ def recipe_files(recipe: str) -> dict[str, bytes]:
             if path.is_file() and "__pycache__" not in path.parts:
                 found[str(PurePosixPath(place, path.relative_to(top)))] = path.read_bytes()
     return found
+
+
+def weight_pins(inventory: Path) -> dict[str, WeightPin]:
+    """Read which files of which revision the site's models are; none where nobody has pinned any."""
+    path = inventory_directory(inventory) / weights.FILE
+    return weights.read(path.read_text() if path.is_file() else "", str(path))
 
 
 def pins(inventory: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Made by Devstral Fleet for release 20260102T030405Z-fde6c2dd0080. The service runs this file.
+# Made by Devstral Fleet for release 20260102T030405Z-209b5561ddaf. The service runs this file.
 set -eu
-cd /opt/devstral-fleet/releases/20260102T030405Z-fde6c2dd0080
+cd /opt/devstral-fleet/releases/20260102T030405Z-209b5561ddaf
 tries=0
 until docker version >/dev/null 2>&1; do
     tries=$((tries + 1))
@@ -37,7 +37,7 @@ exec docker run --rm \
   --health-timeout 25s \
   --health-retries 3 \
   --stop-timeout 240 \
-  --mount type=bind,source=/opt/devstral-fleet/releases/20260102T030405Z-fde6c2dd0080/logging.json,target=/run/devstral-fleet/logging.json,readonly \
+  --mount type=bind,source=/opt/devstral-fleet/releases/20260102T030405Z-209b5561ddaf/logging.json,target=/run/devstral-fleet/logging.json,readonly \
   --mount type=bind,source=/opt/devstral-fleet/jobs,target=/opt/devstral-fleet/jobs \
   --env SGLANG_LOGGING_CONFIG_PATH=/run/devstral-fleet/logging.json \
   lmsysorg/sglang:v0.5.20-cu130 python3 -m sglang.launch_server \

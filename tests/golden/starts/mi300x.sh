@@ -1,7 +1,7 @@
 #!/bin/sh
-# Made by Devstral Fleet for release 20260102T030405Z-9ff39b4faa9b. The service runs this file.
+# Made by Devstral Fleet for release 20260102T030405Z-1c0da15f490d. The service runs this file.
 set -eu
-cd /opt/devstral-fleet/releases/20260102T030405Z-9ff39b4faa9b
+cd /opt/devstral-fleet/releases/20260102T030405Z-1c0da15f490d
 tries=0
 until docker version >/dev/null 2>&1; do
     tries=$((tries + 1))
@@ -42,7 +42,7 @@ exec docker run --rm \
   --health-retries 3 \
   --stop-timeout 120 \
   --group-add "$(getent group render | cut -d: -f3)" \
-  --mount type=bind,source=/opt/devstral-fleet/releases/20260102T030405Z-9ff39b4faa9b/logging.json,target=/run/devstral-fleet/logging.json,readonly \
+  --mount type=bind,source=/opt/devstral-fleet/releases/20260102T030405Z-1c0da15f490d/logging.json,target=/run/devstral-fleet/logging.json,readonly \
   --mount type=bind,source=/opt/devstral-fleet/jobs,target=/opt/devstral-fleet/jobs \
   --env SGLANG_LOGGING_CONFIG_PATH=/run/devstral-fleet/logging.json \
   lmsysorg/sglang:v0.5.20-rocm720-mi30x python3 -m sglang.launch_server \

@@ -1,0 +1,290 @@
+"""Bring a model's files from a hub, each checked, all of them or none.
+
+    python3 fetch_model.py WANTED_JSON
+
+WANTED_JSON: repository, revision, endpoint, directory, files ({path: [bytes, hash]}), reserve_bytes, attempts,
+longest_wait_s, and whether to `verify` what is there and bring nothing. Run by a Python that has huggingface_hub.
+HF_TOKEN, where it is set, goes to the hub alone.
+
+The files grow in DIRECTORY.partial, which is renamed in the end with a manifest in it: a directory is complete or not
+there. What came before an interruption is kept, and looked at again. One process at a time works on a directory,
+on a shared file system too. What standard output says, a JSON object a line, is how far it is; its last line is the
+end: {"end": "complete" | "there" | "right"} or {"error": ..., "fix": ...} with exit status 1.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+import threading
+import time
+
+MANIFEST = ".weights.json"
+CHUNK = 4 * 2**20
+TELL_EVERY_S = 1.0
+PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
+
+
+class Refused(Exception):
+    """What cannot be brought: a sentence, and what to do."""
+
+    def __init__(self, message, fix):
+        super().__init__(message)
+        self.fix = fix
+
+
+def tell(**what):
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def content_hash(path, kind, size):
+    """Hash a file as its hub does: 'sha256' of its bytes, or 'git', the blob id."""
+    found = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % size)
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def is_right(path, size, wanted):
+    """Tell whether a file has the size and the content that its hub said."""
+    kind, _, digest = wanted.partition(":")
+    return path.is_file() and path.stat().st_size == size and content_hash(path, kind, size) == digest
+
+
+class Progress(threading.Thread):
+    """Says once a second how many bytes are there."""
+
+    def __init__(self, folder, total):
+        super().__init__(daemon=True)
+        self.folder, self.total, self.over = folder, total, threading.Event()
+        self.doing = ""
+
+    def run(self):
+        while not self.over.wait(TELL_EVERY_S):
+            tell(bytes=min(size_of(self.folder), self.total), total=self.total, doing=self.doing)
+
+
+def size_of(folder):
+    """Bytes of the files below a folder; what is renamed meanwhile does not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
+
+
+def require_space(folder, total, reserve):
+    missing = max(0, total - size_of(folder))
+    free = shutil.disk_usage(folder).free
+    if free < missing + reserve:
+        raise Refused(
+            f"{folder} has {free / 1e9:.1f} GB; {missing / 1e9:.1f} are to come and {reserve / 1e9:.1f} must stay free",
+            "make room there, or give the host another fleet_home",
+        )
+
+
+def wait_s(error, attempt, longest_s):
+    """Seconds until the next try: what the hub asks for, else twice as long each time."""
+    asked = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
+    return min(float(asked) if asked.isdigit() else 2.0**attempt, longest_s)
+
+
+def behind(error):
+    """The client says of a hub that it cannot reach that the file is in no cache; the cause is what happened."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    return error.__cause__ if isinstance(error, LocalEntryNotFoundError) and error.__cause__ else error
+
+
+def passes(error):
+    """Tell whether it may go better the next time: the network, a hub that is busy, a file that came short."""
+    import httpx
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return status in PASSING
+    return isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError)) or came_short(error)
+
+
+def came_short(error):
+    return "onsistency check failed" in str(error)
+
+
+def refusal(error, wanted):
+    """Put into words what a hub will not give."""
+    from huggingface_hub import errors
+
+    where = f"{wanted['repository']} at {wanted['endpoint']}"
+    if isinstance(error, errors.GatedRepoError):
+        return Refused(f"{where} is gated", "accept its licence there, and set HF_TOKEN to a token that may read it")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return Refused(f"{where} has no revision {wanted['revision']}", "pin it again: invoke models --pin")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return Refused(f"{where} is not there, or not for this token", "look at the name, and at HF_TOKEN")
+    if isinstance(error, OSError) and error.errno in {28, 122}:  # ENOSPC, EDQUOT
+        return Refused(f"no space is left in {wanted['directory']}.partial", "make room there; what came is kept")
+    said = " ".join(str(error).split())[:300] or type(error).__name__
+    return Refused(f"{where} does not give it: {said}", "the same command goes on where this one ended")
+
+
+def download(name, folder, wanted):
+    from huggingface_hub import hf_hub_download
+
+    for attempt in range(wanted["attempts"]):
+        try:
+            hf_hub_download(
+                wanted["repository"],
+                name,
+                revision=wanted["revision"],
+                local_dir=folder,
+                endpoint=wanted["endpoint"],
+                token=os.environ.get("HF_TOKEN") or False,
+            )
+        except Exception as raised:
+            error = behind(raised)
+            if attempt + 1 == wanted["attempts"] or not passes(error):
+                raise refusal(error, wanted) from error
+            if came_short(error):
+                forget(folder, name)
+            time.sleep(wait_s(error, attempt, wanted["longest_wait_s"]))
+        else:
+            return
+
+
+def forget(folder, name):
+    """Remove a file and all that the client keeps of it."""
+    (folder / name).unlink(missing_ok=True)
+    kept = folder / ".cache" / "huggingface" / "download" / name
+    for path in kept.parent.glob(kept.name + "*") if kept.parent.is_dir() else ():
+        path.unlink()
+
+
+def bring(folder, wanted, progress):
+    """Have every file there, right; one that came wrong is fetched once more."""
+    for name, (size, expected) in wanted["files"].items():
+        path = folder / name
+        progress.doing = name
+        if is_right(path, size, expected):
+            continue
+        forget_wrong = path.is_file()
+        for again in (False, True):
+            if forget_wrong or again:
+                forget(folder, name)
+            download(name, folder, wanted)
+            if is_right(path, size, expected):
+                break
+        else:
+            forget(folder, name)
+            raise Refused(
+                f"{name} came twice with another content than {wanted['endpoint']} says it has",
+                "look whether a proxy or mirror changes it; if the repository has changed: invoke models --pin",
+            )
+
+
+def manifest_of(folder):
+    try:
+        return json.loads((folder / MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def wrong_files(folder, wanted, progress):
+    """Name the files that are missing or not what the hub said, after reading every one."""
+    found = []
+    for name, (size, expected) in wanted["files"].items():
+        progress.doing = name
+        found += [] if is_right(folder / name, size, expected) else [name]
+    return found
+
+
+def verify(directory, wanted, progress):
+    if manifest_of(directory) is None:
+        raise Refused(f"{directory} is not there, or not complete", "bring it: the same command without --verify")
+    wrong = wrong_files(directory, wanted, progress)
+    if wrong:
+        raise Refused(
+            f"{', '.join(wrong)} in {directory} are missing or have another content than was pinned",
+            f"stop the engine, remove {directory}, and bring it again: the same command without --verify",
+        )
+
+
+def take_over(directory, wanted, progress):
+    """Write the manifest of a directory that somebody filled by hand; it is never removed."""
+    wrong = wrong_files(directory, wanted, progress)
+    if wrong:
+        raise Refused(
+            f"{directory} is there and is not complete: {', '.join(wrong[:3])} of {len(wrong)} files",
+            f"call it {directory.name}.partial, and what is right in it is kept; or remove it",
+        )
+    write_manifest(directory, wanted)
+
+
+def write_manifest(folder, wanted):
+    whole = folder / (MANIFEST + ".partial")
+    whole.write_text(json.dumps({name: wanted[name] for name in ("repository", "revision", "files")}))
+    whole.rename(folder / MANIFEST)
+
+
+def finish(partial, directory, wanted):
+    shutil.rmtree(partial / ".cache", ignore_errors=True)
+    write_manifest(partial, wanted)
+    for path in (partial, *partial.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    partial.rename(directory)
+
+
+def bring_whole(directory, partial, wanted, progress):
+    """Return 'there' or 'complete'."""
+    if manifest_of(directory) == wanted["files"]:
+        return "there"
+    if directory.exists():
+        take_over(directory, wanted, progress)
+        return "complete"
+    partial.mkdir(exist_ok=True)
+    require_space(partial, progress.total, wanted["reserve_bytes"])
+    bring(partial, wanted, progress)
+    finish(partial, directory, wanted)
+    return "complete"
+
+
+def alone(lock):
+    """Wait until no other process works on the directory."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        tell(doing="another download into the same folder")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def main(text):
+    wanted = json.loads(text)
+    directory = pathlib.Path(wanted["directory"])
+    partial = directory.with_name(directory.name + ".partial")
+    progress = Progress(partial, sum(size for size, _ in wanted["files"].values()))
+    progress.start()
+    try:
+        if wanted["verify"]:
+            verify(directory, wanted, progress)
+            return "right"
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{partial}.lock", "w") as lock:
+            alone(lock)
+            return bring_whole(directory, partial, wanted, progress)
+    finally:
+        progress.over.set()
+        progress.join()
+
+
+if __name__ == "__main__":
+    try:
+        tell(end=main(sys.argv[1]))
+    except Refused as refused:
+        tell(error=str(refused), fix=refused.fix)
+        sys.exit(1)
