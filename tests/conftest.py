@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support.fleet import ROOT, Site, site
+from tests.support.fleet import ROOT, Site, site, succeeded
 from tests.support.host_container import HostLab, host_lab
 
 ONE_ENGINE = tuple(
@@ -33,6 +33,7 @@ FIRST_DEPLOY_S = 900.0
 SLOWEST_FIRST = ("e2e", "ansible", "lint", "contract", "unit", "soak")
 
 OWN_BASETEMP = pytest.StashKey[str]()
+REAL_SITE = pytest.StashKey[Site]()
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
@@ -97,10 +98,18 @@ def kill_seed(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def real_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def real_site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site whose engine is the real SGLang on this CPU. Its home is kept between runs: installing takes a minute."""
     with site(tmp_path_factory.mktemp("real"), ROOT / ".cache" / "e2e" / "home") as here:
+        request.session.stash[REAL_SITE] = here
         yield here
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the one real engine after the last test that needs it: idle, it takes a tenth of a core from the others."""
+    if nextitem and nextitem.nodeid.partition("::")[0] not in ONE_ENGINE and REAL_SITE in item.session.stash:
+        succeeded(item.session.stash[REAL_SITE].invoke("stop"))
+        del item.session.stash[REAL_SITE]
 
 
 @pytest.fixture(scope="session")
