@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from devstral_fleet import weights
 from devstral_fleet.layout import HostLayout
 from devstral_fleet.plan import DeploymentPlan
 
@@ -40,7 +41,7 @@ def paths(plan: DeploymentPlan, release_id: str, *, by_systemd: bool) -> list[st
         *(layout.home, layout.environments, layout.models, layout.releases, layout.log.parent, layout.jobs),
         *(layout.secrets, *(layout.secrets / name for name in ("api.key", "engine.yml", "auth.header"))),
         *(release, *(release / name for name in ("start", "logging.json", "release.json"))),
-        *(layout.serving, model / ("config.json" if plan.files.source == "hub" else ".complete")),
+        *(layout.serving, model / weights.marker(plan.files)),
         *_runtime(layout, plan),
         *(_unit(layout) if by_systemd else _supervisor(layout)),
     ]

@@ -28,6 +28,7 @@ import json, os, pathlib, signal, subprocess, sys
 job = json.load(sys.stdin)
 folder = pathlib.Path(job["directory"])
 secrets = {name: pathlib.Path(path).read_text().strip() for name, path in job["secret_environment"].items()}
+secrets.update(job["secrets"])
 os.umask(0o077)
 folder.mkdir(parents=True, exist_ok=True)
 for old in ("pid", "rc"):
@@ -167,6 +168,7 @@ def start(
     *,
     environment: Mapping[str, str],
     secret_environment: Mapping[str, PurePosixPath | str],
+    secrets: Mapping[str, str] | None = None,
 ) -> Job:
     """Start a program in a session of its own and return at once.
 
@@ -174,6 +176,7 @@ def start(
         directory: the job's own directory (0700), made here; the program's working directory.
         environment: added to the host user's own; never a secret.
         secret_environment: variable -> file on the host that holds its value.
+        secrets: variable -> value that no file holds; it goes through standard input, and is written nowhere.
 
     Raises:
         VerificationError: it could not be started; a secret's file is missing, say.
@@ -183,6 +186,7 @@ def start(
         "argv": list(argv),
         "environment": dict(environment),
         "secret_environment": {name: str(path) for name, path in secret_environment.items()},
+        "secrets": dict(secrets or {}),
     }
     result = shell.run(["python3", "-I", "-c", _START], stdin=json.dumps(description))
     if not result.ok or not result.stdout.isdigit():

@@ -92,11 +92,6 @@ class HostLayout:
         return self.home / "downloads"
 
     @property
-    def hub_token(self) -> PurePosixPath:
-        """The hub's token (0600), there while a download starts."""
-        return self.secrets / "hub.token"
-
-    @property
     def log(self) -> PurePosixPath:
         """The engine's log: standard output and error of the service, rotated."""
         return self.home / "log" / "engine.log"

@@ -209,6 +209,7 @@ def _model_files(layout: HostLayout, plan: DeploymentPlan, context: _Context) ->
         "revision": plan.files.revision or "",
         "directory": str(layout.model(plan.files.directory)),
         "marker": weights.marker(plan.files),
+        "brought": bool(plan.files.digest),
         "recipe": dict(plan.files.recipe),
     }
 

@@ -64,6 +64,8 @@ class WeightPin(Value):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+Mode = Literal["bring", "accept", "verify"]
+"""Download what is missing; take files that somebody brought, if they are right; read again what was brought."""
 Pins = Mapping[str, WeightPin]
 _PINS = TypeAdapter(dict[str, WeightPin])
 
@@ -103,7 +105,7 @@ def marker(files: ModelFiles) -> str:
     return MANIFEST if files.digest else "config.json"
 
 
-def wanted(pin: WeightPin, hub: Hub, *, repository: str, endpoint: str, directory: str, verify: bool) -> str:
+def wanted(pin: WeightPin, hub: Hub, *, repository: str, endpoint: str, directory: str, mode: Mode) -> str:
     """Return what fetch_model.py is told, as JSON."""
     return json.dumps(
         {
@@ -115,7 +117,7 @@ def wanted(pin: WeightPin, hub: Hub, *, repository: str, endpoint: str, director
             "reserve_bytes": int(hub.reserve_gib * BYTES_PER_GIB),
             "attempts": hub.attempts,
             "longest_wait_s": hub.longest_wait_s,
-            "verify": verify,
+            "mode": mode,
         }
     )
 

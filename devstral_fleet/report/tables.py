@@ -123,6 +123,7 @@ def _plan_fingerprint(value: DeploymentPlan) -> list[tuple[str, str]]:
         ("engine environment", environment.digest if environment else ""),
         ("weights", files.repository),
         ("weights revision", files.revision or ""),
+        ("weights SHA-256", files.digest),
         ("model files", files.directory),
         ("arguments", fmt.words(value.arguments)),
         ("environment", fmt.words([f"{name}={text}" for name, text in sorted(value.environment.items())])),

@@ -14,6 +14,7 @@ from devstral_fleet.probes import converged as converged_probe
 from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
 from devstral_fleet.rundir import RunDirectory
+from devstral_fleet.weights import WeightPin
 from devstral_fleet.workflows import bringing, looking, planning, proving, starting, weights
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Target, requirements_path
@@ -43,7 +44,6 @@ class Converging:
             self.host.record.console.host(self.host.name, "as the last deploy left it: no playbook has to run")
             return UNCHANGED
         bringing.build_missing(self.host, self.directory, self.inventory)
-        self.weights()
         with self.host.record.phase("install"), bringing.image_source(self.host) as source:
             return self._play(
                 "deploy.yml", self.host.plan, release_id, return_to=return_to, guarded=True, image_source=source
@@ -61,21 +61,29 @@ class Converging:
         Returns:
             'there', 'complete' where they were brought now, '' where they come another way.
         """
-        pin = planning.weight_pins(self.inventory).get(self.host.plan.repository)
-        if not self.host.plan.files.digest or pin is None:
+        pin = self._pin()
+        if pin is None:
             return ""
         if not weights.missing(self.host):
             return "there"
-        weights.require_allowed(self.host)
-        if not weights.has_client(self.host):
+        mode = weights.mode_of(self.host)
+        if mode == "bring" and not weights.has_client(self.host):
+            bringing.build_missing(self.host, self.directory, self.inventory)
             with self.host.record.phase("runtime"), bringing.image_source(self.host) as source:
                 self._play("models.yml", self.host.plan, "none", image_source=source)
         with self.host.record.phase("weights"):
-            return weights.run(self.host, pin)
+            return weights.run(self.host, pin, mode)
+
+    def _pin(self) -> WeightPin | None:
+        """What the plan's files are pinned to; None where they are not, or come another way."""
+        files = self.host.plan.files
+        return planning.weight_pins(self.inventory).get(files.repository) if files.digest else None
 
     def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
         """Show what a playbook would change; nothing is changed."""
         record, guarded = self.host.record, playbook_name == "deploy.yml"
+        if guarded and (pin := self._pin()) and weights.missing(self.host):
+            record.console.host(self.host.name, weights.would_bring(self.host, pin))
         with record.phase("check"):
             outcome = self._play(
                 playbook_name, self.host.plan, release_id, return_to=return_to, guarded=guarded, check=True

@@ -41,6 +41,7 @@ def deploy_host(host: Host, converging: Converging, switches: Switches, turn: Tu
         turn(decision.kind != "keep" or not proven)
         held.require()
         hooks.run("pre-deploy", host)
+        converging.weights()
         back = decision.rollback_to
         attempt = Attempt(converging, held, back, proven=proven, keep_failed=switches.keep_failed)
         with attempt.recovering():

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pydantic import ValidationError
+
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import project
 from devstral_fleet import weights as pins
@@ -39,7 +41,7 @@ def models(console: Console, ask: Ask, wish: Wish) -> ExitCode:
     if wish.pin + wish.verify + wish.prune > 1:
         raise ConfigurationError("--pin, --verify and --prune are three things", fix="one after the other")
     if wish.pin:
-        return pin(console, ask, check=wish.check)
+        return pin_repositories(console, ask, check=wish.check)
     found, inventory = targets(ask), inventory_path(ask)
     if not wish.prune:
         _require_pinned(found)
@@ -60,8 +62,8 @@ def _on(host: Host, converging: Converging, wish: Wish) -> None:
         host.record.outcome = "verified"
     elif wish.check:
         pin = planning.weight_pins(converging.inventory)[host.plan.repository]
-        absent = f"would bring {len(pin.files)} files, {_size(pin.size)}, from {weights.hub_of(host.target.intent)}"
-        host.record.console.host(host.name, absent if weights.missing(host) else ENDED["there"])
+        said = weights.would_bring(host, pin) if weights.missing(host) else ENDED["there"]
+        host.record.console.host(host.name, said)
         host.record.outcome = "checked"
     else:
         host.record.console.host(host.name, ENDED[converging.weights()])
@@ -81,7 +83,7 @@ def _require_pinned(found: Iterable[Target]) -> None:
             raise ConfigurationError(what, fix=fix, host=target.name)
 
 
-def pin(console: Console, ask: Ask, *, check: bool) -> ExitCode:
+def pin_repositories(console: Console, ask: Ask, *, check: bool) -> ExitCode:
     """Ask the hub for the commit and the files of each repository, and keep its answers beside the inventory."""
     catalog = catalogs.load()
     file = planning.inventory_directory(inventory_path(ask)) / pins.FILE
@@ -136,13 +138,17 @@ def asked(repository: str, exclude: Iterable[str], hub: str, revision: str) -> W
         raise WeightsError(what, fix="reach it from here, or name a mirror: fleet_hub, HF_ENDPOINT") from error
     siblings = {each.rfilename: each for each in info.siblings or ()}
     names = pins.needed(siblings, exclude)
-    files = {name: _file(siblings[name].size, siblings[name].lfs, siblings[name].blob_id) for name in names}
-    return WeightPin(revision=info.sha or "", files=files)
+    try:
+        files = {name: _file(siblings[name].size, siblings[name].lfs, siblings[name].blob_id) for name in names}
+        return WeightPin(revision=info.sha or "", files=files)
+    except ValidationError as error:
+        what = f"{hub} does not say commit, sizes and hashes of {repository}: {error.errors()[0]['msg']}"
+        raise WeightsError(what, fix="name a mirror that does: fleet_hub, HF_ENDPOINT") from error
 
 
 def _file(size: int | None, large: object, blob: str | None) -> WeightFile:
     sha256 = getattr(large, "sha256", None)
-    return WeightFile(size=size or 0, hash=f"sha256:{sha256}" if sha256 else f"git:{blob}")
+    return WeightFile(size=-1 if size is None else size, hash=f"sha256:{sha256}" if sha256 else f"git:{blob}")
 
 
 def write(file: Path, text: str) -> None:

@@ -2,16 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Literal
+from collections.abc import Sequence
+from contextlib import suppress
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import job, project, weights
-from devstral_fleet.errors import ConfigurationError, FleetError, VerificationError, WeightsError
+from devstral_fleet.errors import FleetError, VerificationError, WeightsError
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.job import Job, JobState
-from devstral_fleet.weights import WeightPin
+from devstral_fleet.weights import Mode, WeightPin
 from devstral_fleet.workflows.host import Host
 
 TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
@@ -20,7 +19,6 @@ CACHE = "hub"
 QUIET = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 """Plain HTTP, whose interruptions the client resumes."""
 SHOWN_LINES = 10
-Mode = Literal["bring", "verify"]
 
 
 def hub_of(intent: HostIntent) -> str:
@@ -37,6 +35,12 @@ def missing(host: Host) -> bool:
     return not host.shell.run(["test", "-e", str(marker)]).ok
 
 
+def would_bring(host: Host, pin: WeightPin) -> str:
+    """Say what a download would bring, and from where."""
+    size = f"{pin.size / weights.GIGA:.1f} GB"
+    return f"would bring {len(pin.files)} files, {size}, from {hub_of(host.target.intent)}"
+
+
 def has_client(host: Host) -> bool:
     """Whether what the engine runs in is there, which has the hub's client, and the home with its folders."""
     environment = host.plan.engine_environment
@@ -45,18 +49,12 @@ def has_client(host: Host) -> bool:
     return bool(host.docker().image_id) and host.shell.run(["test", "-d", str(host.layout.models)]).ok
 
 
-def require_allowed(host: Host) -> None:
-    """Raise ConfigurationError where the inventory lets nothing be downloaded."""
-    if not host.target.intent.fetch:
-        directory = host.layout.model(host.plan.files.directory)
-        raise ConfigurationError(
-            f"{host.name}: {host.plan.files.repository} is not in {directory}, and fleet_fetch is false",
-            fix=f"put its files there, revision {host.plan.files.revision}; `invoke models --verify` checks them",
-            host=host.name,
-        )
+def mode_of(host: Host) -> Mode:
+    """Whether files are downloaded there, or the site brings them."""
+    return "bring" if host.target.intent.fetch else "accept"
 
 
-def run(host: Host, pin: WeightPin, mode: Mode = "bring") -> str:
+def run(host: Host, pin: WeightPin, mode: Mode) -> str:
     """Bring the files, or read them all again; return how it ended: 'complete', 'there' or 'right'.
 
     A download that runs there already is joined. Ctrl-C ends it; what came is kept.
@@ -99,16 +97,16 @@ def _start(host: Host, pin: WeightPin, mode: Mode, directory: str) -> Job:
         repository=files.repository,
         endpoint=hub_of(host.target.intent),
         directory=str(host.layout.model(files.directory)),
-        verify=mode == "verify",
+        mode=mode,
     )
     program = (project.MODEL_MAKERS / "fetch_model.py").read_text()
     home = f"{directory}/{CACHE}"
     environment = {**QUIET, "HF_HOME": home}
     token = os.environ.get(TOKEN, "") if mode == "bring" else ""
-    python = _python(host, [*environment, *([TOKEN] if token else [])])
-    with _token(host, token) as secret:
-        words = [*python, "-c", program, wanted, home]
-        return job.start(host.shell, directory, words, environment=environment, secret_environment=secret)
+    secrets = {TOKEN: token} if token else {}
+    python = _python(host, [*environment, *secrets]) if mode == "bring" else (host.target.intent.python,)
+    words = [*python, "-c", program, wanted, home]
+    return job.start(host.shell, directory, words, environment=environment, secret_environment={}, secrets=secrets)
 
 
 def _python(host: Host, variables: Sequence[str]) -> tuple[str, ...]:
@@ -121,22 +119,6 @@ def _python(host: Host, variables: Sequence[str]) -> tuple[str, ...]:
         *(f"--env={name}" for name in variables),  # by name: no value is in an argv
         *("--volume", f"{models}:{models}", "--entrypoint", "python3", host.plan.image.reference),
     )
-
-
-@contextmanager
-def _token(host: Host, token: str) -> Iterator[dict[str, str]]:
-    """Have the token in a file (0600) on the host while a job starts, which reads it into its environment."""
-    if not token:
-        yield {}
-        return
-    path = str(host.layout.hub_token)
-    try:
-        written = host.shell.run(["sh", "-c", 'umask 077 && cat >"$1"', "sh", path], stdin=token)
-        if not written.ok:
-            raise WeightsError(f"{host.name}: {path} cannot be written: {written.stderr.strip()}", host=host.name)
-        yield {TOKEN: path}
-    finally:
-        host.shell.run(["rm", "-f", path])
 
 
 class Shown:

@@ -149,8 +149,15 @@ def test_the_token_of_a_gated_repository_is_nowhere_but_on_the_way_to_it(
 def test_nothing_is_downloaded_where_the_inventory_says_never(here: Site, hub: Hub) -> None:
     here.set(fetch=False)
     refused = here.invoke("models")
-    assert refused.exit_code == 2, refused.text
-    assert "and fleet_fetch is false" in refused.text
+    assert refused.exit_code == 4, refused.text
+    assert "is not there, and fleet_fetch is false" in refused.text
+    folder = folder_of(here, hub)
+    assert f"fix: put its files, revision {hub.revision} of {REPOSITORY}, into that folder" in refused.text
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes(hub.files[name])
+    succeeded(here.invoke("models"))
+    assert (folder / weights.MANIFEST).is_file()
     assert hub.asked == []
 
 
@@ -242,13 +249,15 @@ def test_one_that_was_killed_goes_on_where_it_was(python: Path, hub: Hub, tmp_pa
     hub.bytes_a_second = LARGE_BYTES // 4
     argv = fetching(python, hub, tmp_path / "model")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as killed:
-        until(
-            lambda: any(path.stat().st_size > 0 for path in tmp_path.rglob("*.incomplete")), 60, "some of it is there"
-        )
+        came = tmp_path / "model.partial" / WEIGHTS
+        until(lambda: came.is_file() and came.stat().st_size > LARGE_BYTES // 8, 60, "some of it is there")
         killed.send_signal(signal.SIGKILL)
+    kept = came.stat().st_size
     hub.bytes_a_second = 0
+    hub.asked.clear()
     assert end_of(fetch(python, hub, tmp_path / "model")) == {"end": "complete"}
     assert is_whole(tmp_path / "model", hub)
+    assert [ranges for _, path, ranges in hub.asked if path.endswith(WEIGHTS)] == [f"bytes={kept}-"]
 
 
 def test_a_folder_that_somebody_filled_is_looked_at_and_never_removed(python: Path, hub: Hub, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def fetching(python: Path, hub: Hub, folder: Path, **changes: Any) -> list[str]:
         repository=REPOSITORY,
         endpoint=hub.endpoint,
         directory=str(folder),
-        verify=False,
+        mode="bring",
     )
     patience = {"attempts": 3, "longest_wait_s": 1, "reserve_bytes": KEPT_FREE_BYTES}
     program = (MODEL_MAKERS / "fetch_model.py").read_text()

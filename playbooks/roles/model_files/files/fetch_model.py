@@ -3,8 +3,8 @@
     python3 fetch_model.py WANTED_JSON
 
 WANTED_JSON: repository, revision, endpoint, directory, files ({path: [bytes, hash]}), reserve_bytes, attempts,
-longest_wait_s, and whether to `verify` what is there and bring nothing. Run by a Python that has huggingface_hub.
-HF_TOKEN, where it is set, goes to the hub alone.
+longest_wait_s, and the mode: `bring` them (by a Python that has huggingface_hub), `accept` what somebody put there, or
+`verify` what was brought. HF_TOKEN, where it is set, goes to the hub alone.
 
 The files grow in DIRECTORY.partial, which is renamed in the end with a manifest in it: a directory is complete or not
 there. What came before an interruption is kept, and looked at again. One process at a time works on a directory,
@@ -24,6 +24,7 @@ import time
 
 MANIFEST = ".weights.json"
 CHUNK = 4 * 2**20
+PIECE = 2**20
 TELL_EVERY_S = 1.0
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 
@@ -96,13 +97,6 @@ def wait_s(error, attempt, longest_s):
     return min(float(asked) if asked.isdigit() else 2.0**attempt, longest_s)
 
 
-def behind(error):
-    """The client says of a hub that it cannot reach that the file is in no cache; the cause is what happened."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    return error.__cause__ if isinstance(error, LocalEntryNotFoundError) and error.__cause__ else error
-
-
 def passes(error):
     """Tell whether it may go better the next time: the network, a hub that is busy, a file that came short."""
     import httpx
@@ -134,36 +128,33 @@ def refusal(error, wanted):
     return Refused(f"{where} does not give it: {said}", "the same command goes on where this one ended")
 
 
-def download(name, folder, wanted):
-    from huggingface_hub import hf_hub_download
+def download(path, size, name, wanted):
+    """Let the hub's client add to a file what is missing; attempts that bring something are not counted.
 
-    for attempt in range(wanted["attempts"]):
-        try:
-            hf_hub_download(
-                wanted["repository"],
-                name,
-                revision=wanted["revision"],
-                local_dir=folder,
-                endpoint=wanted["endpoint"],
-                token=os.environ.get("HF_TOKEN") or False,
-            )
-        except Exception as raised:
-            error = behind(raised)
-            if attempt + 1 == wanted["attempts"] or not passes(error):
-                raise refusal(error, wanted) from error
-            if came_short(error):
-                forget(folder, name)
-            time.sleep(wait_s(error, attempt, wanted["longest_wait_s"]))
-        else:
-            return
+    The client's own `hf_hub_download` begins each file anew.
+    """
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
 
-
-def forget(folder, name):
-    """Remove a file and all that the client keeps of it."""
-    (folder / name).unlink(missing_ok=True)
-    kept = folder / ".cache" / "huggingface" / "download" / name
-    for path in kept.parent.glob(kept.name + "*") if kept.parent.is_dir() else ():
-        path.unlink()
+    constants.DOWNLOAD_CHUNK_SIZE = PIECE  # what a lost connection costs
+    url = hf_hub_url(wanted["repository"], name, revision=wanted["revision"], endpoint=wanted["endpoint"])
+    headers = {**build_hf_headers(token=os.environ.get("HF_TOKEN") or False), "Accept-Encoding": "identity"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    attempt = 0
+    while True:
+        with path.open("ab") as file:
+            before = file.tell() if file.tell() <= size else file.truncate(0)
+            try:
+                http_get(url, file, resume_size=before, headers=headers, expected_size=size, displayed_filename=name)
+            except Exception as error:
+                attempt = attempt + 1 if file.tell() <= before else 1
+                if attempt == wanted["attempts"] or not passes(error):
+                    raise refusal(error, wanted) from error
+                pause = wait_s(error, attempt - 1, wanted["longest_wait_s"])
+            else:
+                return
+        time.sleep(pause)
 
 
 def bring(folder, wanted, progress):
@@ -173,15 +164,14 @@ def bring(folder, wanted, progress):
         progress.doing = name
         if is_right(path, size, expected):
             continue
-        forget_wrong = path.is_file()
-        for again in (False, True):
-            if forget_wrong or again:
-                forget(folder, name)
-            download(name, folder, wanted)
+        for _ in range(2):
+            if path.is_file() and path.stat().st_size >= size:
+                path.unlink()
+            download(path, size, name, wanted)
             if is_right(path, size, expected):
                 break
         else:
-            forget(folder, name)
+            path.unlink()
             raise Refused(
                 f"{name} came twice with another content than {wanted['endpoint']} says it has",
                 "look whether a proxy or mirror changes it; if the repository has changed: invoke models --pin",
@@ -233,7 +223,6 @@ def write_manifest(folder, wanted):
 
 
 def finish(partial, directory, wanted):
-    shutil.rmtree(partial / ".cache", ignore_errors=True)
     write_manifest(partial, wanted)
     for path in (partial, *partial.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -247,6 +236,9 @@ def bring_whole(directory, partial, wanted, progress):
     if directory.exists():
         take_over(directory, wanted, progress)
         return "complete"
+    if wanted["mode"] == "accept":
+        where = f"its files, revision {wanted['revision']} of {wanted['repository']}"
+        raise Refused(f"{directory} is not there, and fleet_fetch is false", f"put {where}, into that folder")
     partial.mkdir(exist_ok=True)
     require_space(partial, progress.total, wanted["reserve_bytes"])
     bring(partial, wanted, progress)
@@ -270,7 +262,7 @@ def main(text):
     progress = Progress(partial, sum(size for size, _ in wanted["files"].values()))
     progress.start()
     try:
-        if wanted["verify"]:
+        if wanted["mode"] == "verify":
             verify(directory, wanted, progress)
             return "right"
         directory.parent.mkdir(parents=True, exist_ok=True)
