@@ -35,7 +35,7 @@ FAULTS = (
     Fault("bench_partial", 5, "benchmark"),
     Fault("die_during_bench", 5, "benchmark"),
 )
-IN_EACH_RUN = ("die_at_start", "wrong_model", "no_tool_calls", "die_during_bench")
+IN_EACH_RUN = ("die_at_start", "no_tool_calls", "die_during_bench")
 
 
 @pytest.mark.parametrize(

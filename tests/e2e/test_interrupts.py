@@ -57,6 +57,7 @@ def test_a_closed_terminal_is_an_interrupt(settled: Site) -> None:
     assert settled.invoke("deploy", "--no-bench").exit_code == 0
 
 
+@pytest.mark.soak
 def test_a_second_and_a_third_ctrl_c_do_not_stop_the_way_back(settled: Site) -> None:
     before = settled.link("current")
     settled.change("impatient")

@@ -113,6 +113,7 @@ def test_the_same_command_goes_on_where_the_rollout_ended(fleet: SeveralHosts) -
     assert set(begun(fleet, "compare")[:2]) == {"h1", "h2"}, "what serves already waits for nobody"
 
 
+@pytest.mark.soak
 def test_every_host_goes_back_at_the_same_time(fleet: SeveralHosts) -> None:
     before, now = fleet.links("previous"), fleet.links("current")
     assert all(before)
@@ -139,6 +140,7 @@ def test_a_host_that_is_not_ready_ends_the_rollout_before_the_gate(fleet: Severa
     assert fleet.write().links("serving") == before
 
 
+@pytest.mark.soak
 def test_ctrl_c_brings_every_host_back(fleet: SeveralHosts) -> None:
     before = fleet.links("current")
     running = changed(fleet, "ctrl-c").start("deploy", "--no-bench", "--batch", "2")

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.fleet import Site, succeeded
 
 IN_NO_TIME_S = 0.01
@@ -12,6 +14,7 @@ def names(startup: dict[str, Any], source: str) -> list[str]:
     return [stage["name"] for stage in startup["stages"] if stage["source"] == source]
 
 
+@pytest.mark.soak
 def test_a_start_by_stages_beside_the_starts_before_it(replay_site: Site) -> None:
     first = replay_site.report()["hosts"][0]
     startup, stages = first["startup"], first["startup"]["stages"]
