@@ -182,9 +182,7 @@ def start(
         VerificationError: it could not be started; a secret's file is missing, say.
     """
     description = {
-        "directory": str(directory),
-        "argv": list(argv),
-        "environment": dict(environment),
+        **{"directory": str(directory), "argv": list(argv), "environment": dict(environment)},
         "secret_environment": {name: str(path) for name, path in secret_environment.items()},
         "secrets": dict(secrets or {}),
     }

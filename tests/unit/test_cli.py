@@ -23,6 +23,7 @@ VERBS = {
         "init",
         "build",
         "images",
+        "models",
         "provision",
         "deploy",
         "rollback",
