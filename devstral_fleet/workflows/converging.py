@@ -61,7 +61,7 @@ class Converging:
         Returns:
             'there', 'complete' where they were brought now, '' where they come another way.
         """
-        pin = self._pin()
+        pin = self.pin()
         if pin is None:
             return ""
         if not weights.missing(self.host):
@@ -74,7 +74,7 @@ class Converging:
         with self.host.record.phase("weights"):
             return weights.run(self.host, pin, mode)
 
-    def _pin(self) -> WeightPin | None:
+    def pin(self) -> WeightPin | None:
         """What the plan's files are pinned to; None where they are not, or come another way."""
         files = self.host.plan.files
         return planning.weight_pins(self.inventory).get(files.repository) if files.digest else None
@@ -82,7 +82,7 @@ class Converging:
     def preview(self, playbook_name: str, release_id: str, return_to: str = "") -> None:
         """Show what a playbook would change; nothing is changed."""
         record, guarded = self.host.record, playbook_name == "deploy.yml"
-        if guarded and (pin := self._pin()) and weights.missing(self.host):
+        if guarded and (pin := self.pin()) and weights.missing(self.host):
             record.console.host(self.host.name, weights.would_bring(self.host, pin))
         with record.phase("check"):
             outcome = self._play(

@@ -1,7 +1,6 @@
 """images: a plan's image onto its hosts, or (--pin) the digests that registries have for images now."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 
 from devstral_fleet import catalog as catalogs
 from devstral_fleet import image_pins, project
@@ -49,7 +48,7 @@ def pin(console: Console, ask: Ask, *, check: bool) -> ExitCode:
     before = planning.pins(inventory_path(ask))
     answers, refusals = _asked(console, _references(ask))
     if not check and answers.items() - before.items():
-        _write(file, {**before, **answers})
+        planning.write_whole(file, image_pins.written({**before, **answers}))
     rows = [(name, digest, _change(before.get(name), digest)) for name, digest in answers.items()]
     console.table(("image", "digest", ""), rows)
     console.pairs([("kept in", f"{file}{' (not written: --check)' if check else ''}")])
@@ -84,12 +83,6 @@ def _asked(console: Console, references: Iterable[str]) -> tuple[dict[str, str],
         except ImageError as error:
             refusals.append(error)
     return answers, refusals
-
-
-def _write(file: Path, pins: Mapping[str, str]) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(image_pins.written(pins))
-    partial.replace(file)
 
 
 def _change(before: str | None, now: str) -> str:

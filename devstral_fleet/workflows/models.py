@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
@@ -54,14 +54,15 @@ def _on(host: Host, converging: Converging, wish: Wish) -> None:
     if wish.prune:
         with host.locked(converging.directory.id, "models --prune", wish.lock_wait_s):
             prune(host, check=wish.check)
-    elif wish.verify:
-        pin = planning.weight_pins(converging.inventory)[host.plan.repository]
+        return
+    pin = converging.pin()
+    assert pin is not None  # noqa: S101 - _require_pinned let no other plan in
+    if wish.verify:
         with host.record.phase("verify"):
             weights.run(host, pin, "verify")
         host.record.console.host(host.name, f"all {len(pin.files)} files are what the hub said")
         host.record.outcome = "verified"
     elif wish.check:
-        pin = planning.weight_pins(converging.inventory)[host.plan.repository]
         said = weights.would_bring(host, pin) if weights.missing(host) else ENDED["there"]
         host.record.console.host(host.name, said)
         host.record.outcome = "checked"
@@ -98,7 +99,7 @@ def pin_repositories(console: Console, ask: Ask, *, check: bool) -> ExitCode:
         raise ConfigurationError("none of these hosts has a model from a hub", fix="name another with --host")
     now = {name: asked(name, exclude, hub, catalog.hub.revision) for name, (exclude, hub) in wanted.items()}
     if not check and any(before.get(name) != answer for name, answer in now.items()):
-        write(file, pins.written({**before, **now}))
+        planning.write_whole(file, pins.written({**before, **now}))
     rows = [
         (
             name,
@@ -149,13 +150,6 @@ def asked(repository: str, exclude: Iterable[str], hub: str, revision: str) -> W
 def _file(size: int | None, large: object, blob: str | None) -> WeightFile:
     sha256 = getattr(large, "sha256", None)
     return WeightFile(size=-1 if size is None else size, hash=f"sha256:{sha256}" if sha256 else f"git:{blob}")
-
-
-def write(file: Path, text: str) -> None:
-    """Write the file whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text)
-    partial.replace(file)
 
 
 def _change(before: WeightPin | None, now: WeightPin) -> str:

@@ -156,6 +156,13 @@ def weight_pins(inventory: Path) -> dict[str, WeightPin]:
     return weights.read(path.read_text() if path.is_file() else "", str(path))
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Write a file of pins whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(text)
+    partial.replace(file)
+
+
 def pins(inventory: Path) -> dict[str, str]:
     """Read which digests the site's images are pinned to; none where nobody has pinned any."""
     path = inventory_directory(inventory) / image_pins.FILE
