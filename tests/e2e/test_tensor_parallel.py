@@ -7,7 +7,7 @@ import pytest
 from devstral_fleet.problems import OMP_BIND
 from tests.support.fleet import Site, succeeded
 
-pytestmark = (pytest.mark.real_engine, pytest.mark.soak)  # two ranks have both cores of a small machine to themselves
+pytestmark = [pytest.mark.real_engine, pytest.mark.soak]  # two ranks have both cores of a small machine to themselves
 
 
 def test_two_ranks_serve_and_are_proven(real_site: Site, engine_home: Path) -> None:
