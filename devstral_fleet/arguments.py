@@ -22,6 +22,10 @@ class Launch:
     load_format: str
     tool_call_parser: str
     """'' for no tool calling."""
+    nodes: int = 0
+    """Hosts that serve together, 0 for one alone."""
+    rank: int = 0
+    nodes_address: str = ""
     extra: tuple[str, ...] = ()
     """Flags of the native environment."""
 
@@ -36,11 +40,16 @@ def arguments(launch: Launch) -> tuple[str, ...]:
         "--load-format": launch.load_format if launch.load_format != "auto" else None,
         "--tool-call-parser": launch.tool_call_parser or None,
     }
+    several = (
+        *("--nnodes", str(launch.nodes), "--node-rank", str(launch.rank)),
+        *("--dist-init-addr", launch.nodes_address),
+    )
     return (
         *("--model-path", launch.model_path, "--served-model-name", launch.served_model_name),
         *("--host", launch.listen, "--port", str(launch.port)),
         *("--context-length", str(launch.context_length)),
         *(word for flag, value in optional.items() if value is not None for word in (flag, value)),
+        *(several if launch.nodes else ()),
         *launch.extra,
         "--enable-metrics",
     )

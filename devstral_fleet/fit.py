@@ -21,6 +21,7 @@ class Demand:
     model: Model
     gpu: Gpu
     gpu_count: int
+    """Of all hosts together."""
     engine: EngineVersion
     rules: MemoryRules
     tp: int | None = None
@@ -28,6 +29,8 @@ class Demand:
     mem_fraction_static: float | None = None
     max_total_tokens: int | None = None
     kv_cache_dtype: str = "auto"
+    nodes: int = 1
+    """Hosts that the ranks are spread over, as many on each."""
 
     @property
     def needed_tokens(self) -> int:
@@ -66,7 +69,7 @@ def fit(demand: Demand, others: Sequence[Model] = ()) -> Fit:
     problems = _impossible(demand)
     if problems:
         raise PlanError(problems)
-    choices = [demand.tp] if demand.tp else _divisors(demand.model, demand.gpu_count)
+    choices = [demand.tp] if demand.tp else _spread(demand)
     for tp in choices:
         found = _at(demand, tp)
         if (demand.tp or tp >= demand.tp_floor) and found.kv_pool_tokens >= demand.needed_tokens:
@@ -136,6 +139,11 @@ def _divisors(model: Model, gpu_count: int) -> list[int]:
     return [tp for tp in range(1, gpu_count + 1) if model.divides(tp)]
 
 
+def _spread(demand: Demand) -> list[int]:
+    """Return what divides the model's heads and the hosts."""
+    return [tp for tp in _divisors(demand.model, demand.gpu_count) if tp % demand.nodes == 0]
+
+
 def _impossible(demand: Demand) -> list[str]:
     """Problems that no memory would cure."""
     model, found = demand.model, []
@@ -151,6 +159,13 @@ def _impossible(demand: Demand) -> list[str]:
         found.append(
             f"tp {demand.tp} does not divide {model.name}'s {model.attention_heads} attention heads and"
             f" {model.kv_heads} KV heads; use one of {allowed}"
+        )
+    elif demand.tp and demand.tp % demand.nodes:
+        found.append(f"tp {demand.tp} does not divide over {demand.nodes} hosts; use a multiple of {demand.nodes}")
+    elif not demand.tp and demand.gpu_count >= 1 and not _spread(demand):
+        found.append(
+            f"no tp divides {model.name}'s heads and {demand.nodes} hosts with {demand.gpu_count} GPUs together;"
+            " take another number of hosts"
         )
     elif demand.tp and demand.tp > demand.gpu_count >= 1:
         found.append(f"tp {demand.tp} needs {demand.tp} GPUs and the host has {demand.gpu_count}; use a smaller tp")

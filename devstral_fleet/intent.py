@@ -33,6 +33,10 @@ class HostIntent(Value):
     gpu_count: int = Field(default=1, ge=0)
     gpus: tuple[NonNegativeInt, ...] | None = Field(default=None, min_length=1)
     """Indices of the GPUs that the engine may have, as the vendor's tool counts them; all of them where not said."""
+    nodes: tuple[str, ...] = ()
+    """Names of the hosts whose GPUs serve one model together, in the order of their ranks; the first one answers."""
+    nodes_address: str | None = None
+    """ADDRESS:PORT of the first of them, where the others find it, on a network of their own."""
     model: str = "devstral-small-2"
     runtime: Runtime = "container"
     home: str = "/opt/devstral-fleet"
@@ -48,6 +52,11 @@ class HostIntent(Value):
     """Address of the hub, or mirror, that the model's files come from."""
     fetch: bool = True
     """False: nothing is ever downloaded there; the model's files are brought by the site."""
+    peer_address: str | None = None
+    """Where other hosts reach this one's sshd on their own network (`:port` where it is not 22).
+
+    Hosts that have one copy a model's files from each other; one of them asks the hub.
+    """
     load_format: Literal["auto", "dummy"] = "auto"
     sglang_version: str | None = None
     """Another SGLang version than the catalog's for this accelerator and runtime."""

@@ -11,6 +11,7 @@ def notes(plan: DeploymentPlan, catalog: Catalog, demand: Demand) -> tuple[str, 
         *_context(plan, demand),
         *_below_cookbook(plan, demand),
         *_precision(plan, demand),
+        *_nodes(plan),
         *_pins(plan),
         *_version(plan, catalog),
         *demand.gpu.notes,
@@ -44,6 +45,16 @@ def _precision(plan: DeploymentPlan, demand: Demand) -> list[str]:
     if plan.kv_cache_dtype.startswith("fp8"):
         found.append("The KV cache is FP8: compare accuracy before you rely on it.")
     return found
+
+
+def _nodes(plan: DeploymentPlan) -> list[str]:
+    if plan.nodes == 1:
+        return []
+    return [
+        f"{plan.nodes} hosts serve together: their ranks send each other pickled Python objects over TCP, neither"
+        " encrypted nor authenticated (SGLang issue 24618). Whoever reaches those ports runs code there: they need a"
+        " network, or a firewall, of their own."
+    ]
 
 
 def _pins(plan: DeploymentPlan) -> list[str]:

@@ -10,6 +10,7 @@ from devstral_fleet.intent import Accelerator, Runtime
 from devstral_fleet.model import Value
 
 PLAN_SCHEMA_VERSION = 1
+NODES_FLAG = "--nnodes"
 
 
 class MemoryArithmetic(Value):
@@ -132,6 +133,12 @@ class DeploymentPlan(Value):
         content = self.model_dump(mode="json", exclude={"notes"})
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def nodes(self) -> int:
+        """Hosts that serve together, this one among them."""
+        words = self.arguments
+        return int(words[words.index(NODES_FLAG) + 1]) if NODES_FLAG in words else 1
 
     @property
     def base_url(self) -> str:

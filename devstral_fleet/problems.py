@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
+from devstral_fleet import peers
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.intent import HostIntent
@@ -11,6 +12,8 @@ from devstral_fleet.sources import Sources
 
 IMAGE_KEYS = ("image", "image_build", "image_base", "ca_bundle", "apt_mirror")
 """Keys that only the container runtime has."""
+SAME_ON_NODES = ("nodes", "nodes_address", "hardware", "gpu_count", "model", "tensor_parallel", "context_length")
+"""Keys by which each of several hosts comes to the same plan."""
 OMP_BIND = "SGLANG_CPU_OMP_THREADS_BIND"
 
 
@@ -20,8 +23,10 @@ def problems(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str
         *_names(intent, catalog),
         *_pairs(intent, catalog),
         *_address(intent),
+        *_peer_address(intent),
         *_environment(intent),
         *_gpus(intent),
+        *_nodes(intent),
         *_runtime(intent, catalog, sources),
         *(_cpu(intent) if intent.accelerator == "cpu" else ()),
     ]
@@ -34,7 +39,7 @@ def computable(intent: HostIntent, catalog: Catalog) -> bool:
 
 def shared(intents: Sequence[HostIntent]) -> list[str]:
     """Return what two hosts of the inventory that are one machine have in common and must not: home, port and GPUs."""
-    found = _shared_gpus(intents)
+    found = [*_shared_gpus(intents), *_shared_nodes(intents)]
     for key in ("home", "port"):
         owners: dict[tuple[str, int, object], str] = {}
         for intent in intents:
@@ -129,6 +134,13 @@ def _address(intent: HostIntent) -> list[str]:
     return []
 
 
+def _peer_address(intent: HostIntent) -> list[str]:
+    text = intent.peer_address
+    if text is None or peers.address(text):
+        return []
+    return [f"fleet_peer_address '{text}' is no address; write 10.0.0.5, 10.0.0.5:2222, [fd00::5]:2222 or a name"]
+
+
 def _environment(intent: HostIntent) -> list[str]:
     """The environment stands in the plan, the release and the report."""
     return [
@@ -151,6 +163,40 @@ def _gpus(intent: HostIntent) -> list[str]:
             " and fleet_gpu_count counts all of the host"
         ]
     return []
+
+
+def _nodes(intent: HostIntent) -> list[str]:
+    """One engine over several hosts: who they are, and where they meet."""
+    nodes, address = intent.nodes, intent.nodes_address
+    if not nodes:
+        return ["fleet_nodes_address is for hosts with fleet_nodes; take it out"] if address else []
+    if intent.accelerator == "cpu":
+        return ["fleet_nodes is for hosts with GPUs; take it out"]
+    if intent.name not in nodes or len(set(nodes)) != len(nodes) or len(nodes) == 1:
+        return [f"fleet_nodes is {', '.join(nodes)}; name this host and the others, each once, in the order of ranks"]
+    found = peers.address(address or "")
+    try:
+        place = ipaddress.ip_address(found[0] if found else "")
+    except ValueError:
+        return [f"fleet_nodes_address is '{address or ''}'; give {nodes[0]}'s, with a free port: 10.0.0.5:20000"]
+    if place.is_loopback or place.is_unspecified or not place.is_private:
+        return [
+            f"fleet_nodes_address {address} is no private address, and what the hosts say to each other there runs as"
+            " code; give one of a network of their own"
+        ]
+    return []
+
+
+def _shared_nodes(intents: Sequence[HostIntent]) -> list[str]:
+    """Of hosts that serve together: what must be the same on all of them."""
+    known = {intent.name: intent for intent in intents}
+    return [
+        f"{intent.name}: its fleet_{key} is not {first.name}'s, and both serve together; set it in a group of theirs"
+        for intent in intents
+        if (first := known.get(intent.nodes[0] if intent.nodes else "")) and first is not intent
+        for key in SAME_ON_NODES
+        if getattr(intent, key) != getattr(first, key)
+    ]
 
 
 def _runtime(intent: HostIntent, catalog: Catalog, sources: Sources) -> list[str]:

@@ -52,13 +52,14 @@ def resolve(
     base = catalog.provisioning.packages[system.family]
     names = (*sources, *(driver.repositories if driver else ()))
     lock = LOCKING[system.family] if driver else ()
+    copying = catalog.provisioning.copying[system.family] if intent.peer_address else ()
     return ProvisionPlan(
         host=intent.name,
         system=system.name,
         family=system.family,
         proven=system.proven,
         repositories=repositories.files(intent, facts, system, names, catalog),
-        packages=(*base, *lock, *engine, *(driver.packages if driver else ())),
+        packages=(*base, *copying, *lock, *engine, *(driver.packages if driver else ())),
         sysctl=catalog.provisioning.gpu_sysctl if intent.accelerator != "cpu" else {},
         docker=docker,
         driver=driver,

@@ -98,7 +98,7 @@ def _plan(
         host=intent.name,
         accelerator=intent.accelerator,
         hardware=gpu.name,
-        gpus=() if intent.accelerator == "cpu" else _may_have(intent)[: chosen.tp],
+        gpus=() if intent.accelerator == "cpu" else _used(intent, chosen.tp),
         model=model.name,
         repository=model.repository,
         served_model_name=model.served_model_name,
@@ -134,12 +134,18 @@ def _may_have(intent: HostIntent) -> tuple[int, ...]:
     return intent.gpus or tuple(range(intent.gpu_count))
 
 
+def _used(intent: HostIntent, tp: int) -> tuple[int, ...]:
+    """Indices of the GPUs that the host's ranks take."""
+    return _may_have(intent)[: tp // max(1, len(intent.nodes))]
+
+
 def _demand(intent: HostIntent, catalog: Catalog) -> Demand:
     version = intent.sglang_version or catalog.runtimes.sglang[intent.accelerator]
     return Demand(
         model=catalog.model(intent.model),
         gpu=catalog.gpu(intent.hardware),
-        gpu_count=len(_may_have(intent)),
+        gpu_count=len(_may_have(intent)) * max(1, len(intent.nodes)),
+        nodes=max(1, len(intent.nodes)),
         engine=catalog.engine(version),
         rules=catalog.engines.memory,
         tp=intent.tensor_parallel,
@@ -227,6 +233,9 @@ def _arguments(
         kv_cache_dtype=intent.kv_cache_dtype,
         load_format=intent.load_format,
         tool_call_parser=model.tool_call_parser if style.tool_calling else "",
+        nodes=len(intent.nodes),
+        rank=intent.nodes.index(intent.name) if intent.nodes else 0,
+        nodes_address=intent.nodes_address or "",
         extra=native.arguments if native else (),
     )
     words = arguments(launch)
@@ -269,7 +278,7 @@ def _visible(intent: HostIntent, tp: int) -> dict[str, str]:
     """Return what keeps a native engine to its GPUs, counted as nvidia-smi counts; a container is given no others."""
     if not intent.gpus or intent.runtime != "native":
         return {}
-    indices = ",".join(map(str, intent.gpus[:tp]))
+    indices = ",".join(map(str, _used(intent, tp)))
     if intent.accelerator == "amd":
         return {"HIP_VISIBLE_DEVICES": indices}
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": indices}

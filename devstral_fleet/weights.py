@@ -5,7 +5,7 @@ A revision and its hashes come from a hub (`invoke models --pin`) or are not the
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -64,8 +64,9 @@ class WeightPin(Value):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-Mode = Literal["bring", "accept", "verify"]
-"""Download what is missing; take files that somebody brought, if they are right; read again what was brought."""
+Mode = Literal["bring", "copy", "accept", "verify"]
+"""Download what is missing; copy it from another host; take files that somebody brought, if they are right; read again
+what was brought."""
 Pins = Mapping[str, WeightPin]
 _PINS = TypeAdapter(dict[str, WeightPin])
 
@@ -105,8 +106,21 @@ def marker(files: ModelFiles) -> str:
     return MANIFEST if files.digest else "config.json"
 
 
-def wanted(pin: WeightPin, hub: Hub, *, repository: str, endpoint: str, directory: str, mode: Mode) -> str:
-    """Return what fetch_model.py is told, as JSON."""
+def wanted(
+    pin: WeightPin,
+    hub: Hub,
+    *,
+    repository: str,
+    endpoint: str,
+    directory: str,
+    mode: Mode,
+    copy: Sequence[str] = (),
+) -> str:
+    """Return what fetch_model.py is told, as JSON.
+
+    Args:
+        copy: words that copy what is missing from another host; a list of files and the folder follow them.
+    """
     return json.dumps(
         {
             "repository": repository,
@@ -118,6 +132,7 @@ def wanted(pin: WeightPin, hub: Hub, *, repository: str, endpoint: str, director
             "attempts": hub.attempts,
             "longest_wait_s": hub.longest_wait_s,
             "mode": mode,
+            "copy": list(copy),
         }
     )
 

@@ -55,6 +55,8 @@ class Provisioning(Value):
 
     systems: dict[str, System]
     packages: dict[Family, tuple[str, ...]]
+    copying: dict[Family, tuple[str, ...]]
+    """What copies a model's files from host to host."""
     boot_parameters: dict[str, tuple[str, ...]]
     """Words that a GPU host's kernel is started with, by accelerator."""
     gpu_sysctl: dict[str, int]

@@ -126,6 +126,9 @@ def coerced(annotation: object, value: object) -> object:
     kind = wanted[0] if get_origin(annotation) is UnionType else annotation
     if get_origin(kind) is dict and isinstance(value, dict):
         return {str(key): coerced(str, entry) for key, entry in value.items()}
+    if get_origin(kind) is tuple and isinstance(value, list):
+        each = get_args(kind)[0]
+        return tuple(coerced(getattr(each, "__origin__", each), entry) for entry in value)
     if isinstance(value, bool):
         return value
     if kind is bool and isinstance(value, str):

@@ -53,7 +53,7 @@ HOST = Root(
     "devstral-fleet-host",
     (
         *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "procps", "iproute2"),
-        *("python3", "python3-venv", "ca-certificates", "logrotate", "docker.io", "iptables"),
+        *("python3", "python3-venv", "ca-certificates", "logrotate", "docker.io", "iptables", "rsync"),
     ),
     HOOKS,
 )

@@ -2,7 +2,7 @@
 
 import getpass
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devstral_fleet import catalog as catalogs
@@ -17,6 +17,7 @@ from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.weights import WeightPin
 from devstral_fleet.workflows import bringing, looking, planning, proving, starting, weights
 from devstral_fleet.workflows.host import Host
+from devstral_fleet.workflows.peers import Peers
 from devstral_fleet.workflows.planning import Target, requirements_path
 from devstral_fleet.workflows.running import utc_now
 
@@ -27,11 +28,12 @@ UNCHANGED = PlaybookOutcome("deploy.yml", 0, {}, ())
 
 @dataclass
 class Converging:
-    """Runs playbooks on one host for one run. `inventory` is the site's."""
+    """Runs playbooks on one host for one run. `inventory` is the site's, `peers` the hosts that it may copy from."""
 
     host: Host
     directory: RunDirectory
     inventory: Path
+    peers: Peers = field(default_factory=Peers)
 
     def deploy(self, release_id: str, return_to: str) -> PlaybookOutcome:
         """Build and install what is missing, write the release, arm the guard, serve it.
@@ -65,7 +67,12 @@ class Converging:
         if pin is None:
             return ""
         if not weights.missing(self.host):
+            self.peers.has(self.host.target)
             return "there"
+        return self.peers.bring(self.host, pin, lambda: self._weights_alone(pin))
+
+    def _weights_alone(self, pin: WeightPin) -> str:
+        """Have the model's files without another host: from the hub, or where somebody put them."""
         mode = weights.mode_of(self.host)
         if mode == "bring" and not weights.has_client(self.host):
             bringing.build_missing(self.host, self.directory, self.inventory)

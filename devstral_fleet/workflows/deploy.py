@@ -3,13 +3,14 @@
 from devstral_fleet import project
 from devstral_fleet.batches import batch_size
 from devstral_fleet.console import Console
-from devstral_fleet.errors import ExitCode
+from devstral_fleet.errors import ConfigurationError, ExitCode
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows import hooks, looking, measuring, provisioning
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.host_deploy import Switches, Turn, deploy_host
-from devstral_fleet.workflows.planning import Ask, inventory_path, show, targets
+from devstral_fleet.workflows.peers import Peers
+from devstral_fleet.workflows.planning import Ask, Target, inventory_path, show, targets
 from devstral_fleet.workflows.rollout import Rollout
 from devstral_fleet.workflows.running import Run
 
@@ -27,10 +28,12 @@ def deploy(console: Console, ask: Ask, switches: Switches, batch: str = "") -> E
     programs = hooks.find(inventory) if switches.hooks else {}
     for target in found:
         show(console, target.plan)
+        require_one_host(target)
     with Run(console, RunDirectory.create(project.runs(), "deploy"), "deploy", ask) as run:
+        peers = Peers.of(run.directory, () if switches.check else found, console)
 
         def step(host: Host, turn: Turn) -> None:
-            converging = Converging(host, run.directory, inventory)
+            converging = Converging(host, run.directory, inventory, peers)
             if switches.check:
                 preview(host, converging)
             else:
@@ -41,6 +44,20 @@ def deploy(console: Console, ask: Ask, switches: Switches, batch: str = "") -> E
         else:
             Rollout(run, found, step, size=size, gated=not switches.check).go()
     return run.exit_code
+
+
+def require_one_host(target: Target) -> None:
+    """Refuse an engine over several hosts, which is planned and not deployed; nothing was contacted.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if target.plan.nodes > 1:
+        raise ConfigurationError(
+            f"{target.name}: its engine spans {target.plan.nodes} hosts, which is planned here and not deployed",
+            fix=f".venv/bin/invoke plan --host {','.join(target.intent.nodes)} has the words that each is started with",
+            host=target.name,
+        )
 
 
 def preview(host: Host, converging: Converging) -> None:

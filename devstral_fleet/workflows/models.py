@@ -18,6 +18,7 @@ from devstral_fleet.weights import WeightFile, WeightPin
 from devstral_fleet.workflows import planning, weights
 from devstral_fleet.workflows.converging import Converging
 from devstral_fleet.workflows.host import Host
+from devstral_fleet.workflows.peers import Peers
 from devstral_fleet.workflows.planning import Ask, Target, inventory_path, targets
 from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
@@ -35,6 +36,11 @@ class Wish:
     check: bool = False
     lock_wait_s: int = 0
 
+    @property
+    def brings(self) -> bool:
+        """Whether files are brought; each other wish only looks, or removes."""
+        return not (self.pin or self.verify or self.prune or self.check)
+
 
 def models(console: Console, ask: Ask, wish: Wish) -> ExitCode:
     """Do one of the four on every host that was named; nothing that serves is touched."""
@@ -46,7 +52,8 @@ def models(console: Console, ask: Ask, wish: Wish) -> ExitCode:
     if not wish.prune:
         _require_pinned(found)
     with Run(console, RunDirectory.create(project.runs(), "models"), "models", ask) as run:
-        everywhere(run, found, lambda host: _on(host, Converging(host, run.directory, inventory), wish))
+        peers = Peers.of(run.directory, found if wish.brings else (), console)
+        everywhere(run, found, lambda host: _on(host, Converging(host, run.directory, inventory, peers), wish))
     return run.exit_code
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import image_choice, image_pins, inventory, project, resolve, weights
+from devstral_fleet import image_choice, image_pins, inventory, launch, project, resolve, weights
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
@@ -205,6 +206,8 @@ def show(console: Console, plan: DeploymentPlan) -> None:
         for name, value in plan.environment.items()
         if name.startswith(gpu_variables(plan.accelerator))
     ]
+    if plan.nodes > 1:
+        rows.append(("started with", shlex.join(launch.command(plan))))
     rows += [("GPU variables", " ".join(set_there))] if set_there else []
     rows += [("note", note) for note in plan.notes]
     console.say(f"plan for {plan.host} ({plan.digest})")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import job, project, weights
+from devstral_fleet import job, peers, project, weights
 from devstral_fleet.errors import FleetError, VerificationError, WeightsError
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.job import Job, JobState
+from devstral_fleet.peers import Way
 from devstral_fleet.weights import Mode, WeightPin
 from devstral_fleet.workflows.host import Host
 
@@ -35,6 +36,11 @@ def missing(host: Host) -> bool:
     return not host.shell.run(["test", "-e", str(marker)]).ok
 
 
+def has_folder(host: Host) -> bool:
+    """Whether the folder of the plan's files is there, whole or as somebody filled it."""
+    return host.shell.run(["test", "-d", str(host.layout.model(host.plan.files.directory))]).ok
+
+
 def would_bring(host: Host, pin: WeightPin) -> str:
     """Say what a download would bring, and from where."""
     size = f"{pin.size / weights.GIGA:.1f} GB"
@@ -54,16 +60,19 @@ def mode_of(host: Host) -> Mode:
     return "bring" if host.target.intent.fetch else "accept"
 
 
-def run(host: Host, pin: WeightPin, mode: Mode) -> str:
+def run(host: Host, pin: WeightPin, mode: Mode, way: Way | None = None) -> str:
     """Bring the files, or read them all again; return how it ended: 'complete', 'there' or 'right'.
 
     A download that runs there already is joined. Ctrl-C ends it; what came is kept.
+
+    Args:
+        way: to the host that 'copy' copies them from.
 
     Raises:
         WeightsError: they could not be brought. VerificationError: they are not what was pinned.
     """
     directory = host.layout.downloads / f"{mode}-{host.plan.files.directory}"
-    running = _running(host, str(directory)) or _start(host, pin, mode, str(directory))
+    running = _running(host, str(directory)) or _start(host, pin, mode, str(directory), way)
     try:
         state = job.wait(
             host.shell,
@@ -89,21 +98,22 @@ def _running(host: Host, directory: str) -> Job | None:
     return Job(directory=directory, pid=0)
 
 
-def _start(host: Host, pin: WeightPin, mode: Mode, directory: str) -> Job:
+def _start(host: Host, pin: WeightPin, mode: Mode, directory: str, way: Way | None) -> Job:
     files, hub = host.plan.files, catalogs.load().hub
     wanted = weights.wanted(
         pin,
         hub,
         repository=files.repository,
-        endpoint=hub_of(host.target.intent),
+        endpoint=f"{way.source} ({way.address})" if way else hub_of(host.target.intent),
         directory=str(host.layout.model(files.directory)),
         mode=mode,
+        copy=way.words if way else (),
     )
     program = (project.MODEL_MAKERS / "fetch_model.py").read_text()
     home = f"{directory}/{CACHE}"
-    environment = {**QUIET, "HF_HOME": home}
+    environment = {**QUIET, "HF_HOME": home, **({peers.HOST_KEYS: way.known_hosts} if way else {})}
     token = os.environ.get(TOKEN, "") if mode == "bring" else ""
-    secrets = {TOKEN: token} if token else {}
+    secrets = {**({TOKEN: token} if token else {}), **({peers.KEY: way.key} if way else {})}
     python = _python(host, [*environment, *secrets]) if mode == "bring" else (host.target.intent.python,)
     words = [*python, "-c", program, wanted, home]
     return job.start(host.shell, directory, words, environment=environment, secret_environment={}, secrets=secrets)

@@ -44,7 +44,7 @@ def test_keys_become_an_intent(case: dict[str, Any]) -> None:
     result = read_intent("gpu01", _variables(case), Path("hosts.yml"))
     assert result.problems == []
     assert result.intent is not None
-    read = result.intent.model_dump()
+    read = result.intent.model_dump(mode="json")
     assert {key: read[key] for key in case["intent"]} == case["intent"]
     connection = case.get("connection", {})
     assert {key: read["connection"][key] for key in connection} == connection

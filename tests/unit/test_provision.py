@@ -51,6 +51,13 @@ def test_which_packages(system: str, version: str, keys: dict[str, Any], engine:
     assert bool(plan.repositories) == ("docker-ce" in engine)
 
 
+@pytest.mark.parametrize(("system", "version", "client"), [("debian", "12", "-client"), ("rocky", "9.5", "-clients")])
+def test_a_host_that_gives_its_files_to_others_gets_rsync(system: str, version: str, client: str) -> None:
+    copying = {f"openssh{client}", "rsync"}
+    assert copying <= {*provision_plan(system, version, peer_address="10.0.0.5", has_docker=True).packages}
+    assert not copying & {*provision_plan(system, version, has_docker=True).packages}
+
+
 def test_a_docker_that_is_installed_stays_whoever_brought_it() -> None:
     plan = provision_plan(has_docker=True)
     assert not [name for name in plan.packages if "docker" in name]

@@ -3,8 +3,9 @@
     python3 fetch_model.py WANTED_JSON
 
 WANTED_JSON: repository, revision, endpoint, directory, files ({path: [bytes, hash]}), reserve_bytes, attempts,
-longest_wait_s, and the mode: `bring` them (by a Python that has huggingface_hub), `accept` what somebody put there, or
-`verify` what was brought. HF_TOKEN, where it is set, goes to the hub alone.
+longest_wait_s, copy (words that start rsync), and the mode: `bring` the files (by a Python that has huggingface_hub),
+`copy` them from another host, `accept` what somebody put there, or `verify` what was brought. HF_TOKEN goes to the hub
+alone.
 
 The files grow in DIRECTORY.partial, which is renamed in the end with a manifest in it: a directory is complete or not
 there. What came before an interruption is kept, and looked at again. One process at a time works on a directory,
@@ -18,6 +19,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -104,11 +106,8 @@ def passes(error):
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return status in PASSING
-    return isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError)) or came_short(error)
-
-
-def came_short(error):
-    return "onsistency check failed" in str(error)
+    came_short = "onsistency check failed" in str(error)
+    return came_short or isinstance(error, (httpx.TransportError, ConnectionError, TimeoutError))
 
 
 def refusal(error, wanted):
@@ -178,6 +177,23 @@ def bring(folder, wanted, progress):
             )
 
 
+def copy(folder, wanted, progress):
+    """Let rsync add what is missing from another host; what came wrong is copied once more."""
+    progress.doing = there = f"from {wanted['endpoint']}"
+    for _ in range(2):
+        words = [*wanted["copy"], f"{folder}/"]
+        done = subprocess.run(words, input="\n".join(wanted["files"]), capture_output=True, text=True)
+        if done.returncode != 0:
+            said = " ".join(done.stderr.split())[:300] or f"exit status {done.returncode}"
+            raise Refused(f"its files do not come {there}: {said}", "see whether this host reaches the other's sshd")
+        wrong = wrong_files(folder, wanted, progress)
+        if not wrong:
+            return
+        for name in wrong:
+            (folder / name).unlink(missing_ok=True)
+    raise Refused(f"{', '.join(wrong)} came twice with another content {there}", "there: invoke models --verify")
+
+
 def manifest_of(folder):
     try:
         return json.loads((folder / MANIFEST).read_text())["files"]
@@ -241,7 +257,7 @@ def bring_whole(directory, partial, wanted, progress):
         raise Refused(f"{directory} is not there, and fleet_fetch is false", f"put {where}, into that folder")
     partial.mkdir(exist_ok=True)
     require_space(partial, progress.total, wanted["reserve_bytes"])
-    bring(partial, wanted, progress)
+    (copy if wanted["mode"] == "copy" else bring)(partial, wanted, progress)
     finish(partial, directory, wanted)
     return "complete"
 
