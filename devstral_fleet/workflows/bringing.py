@@ -1,6 +1,7 @@
 """A plan's image on its way to a host: from a registry that both reach, else from this machine through SSH.
 
-One of ours that is on neither side is built first.
+One of ours that is on neither side is built first. What talks to this machine's Docker is imported where it is needed:
+few hosts get their image from here.
 """
 
 import time
@@ -9,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devstral_fleet import project
-from devstral_fleet.images import engine, registry
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import building, planning
+from devstral_fleet.workflows import planning
 from devstral_fleet.workflows.host import Host
 
 MEGA = 1e6
@@ -24,7 +24,12 @@ def build_missing(host: Host, directory: RunDirectory, inventory: Path) -> None:
         PlaybookError: the build failed. DependencyError: no Docker engine answers here.
     """
     image = host.plan.image
-    if image is None or not image.built or host.docker().image_id or engine.facts(image.reference):
+    if image is None or not image.built or host.docker().image_id:
+        return
+    from devstral_fleet.images import engine
+    from devstral_fleet.workflows import building
+
+    if engine.facts(image.reference):
         return
     with host.record.phase("build"), building.alone():
         spec = planning.spec(host.target.intent, host.plan, inventory)
@@ -44,6 +49,8 @@ def image_source(host: Host) -> Iterator[str]:
     if image is None or image.pulled or host.docker().image_id:
         yield ""
         return
+    from devstral_fleet.images import registry
+
     progress = Progress(host)
     with registry.served(image.reference, project.CACHE / "registry", host.record.console.step) as served:
         progress.total = served.layer_bytes

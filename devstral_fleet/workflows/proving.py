@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from devstral_fleet import checks, checks_docker, health
 from devstral_fleet.facts import EngineFacts, ServiceFacts, VersionsFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.probes import versions as versions_probe
-from devstral_fleet.smoke import CHECKS, Check
-from devstral_fleet.smoke import run as run_smoke
 from devstral_fleet.workflows.host import Host
+
+if TYPE_CHECKING:
+    from devstral_fleet.smoke import Check
 
 SMOKE_TIMEOUT_S = 60.0
 
@@ -50,19 +52,20 @@ def compare(host: Host, engine: EngineFacts) -> None:
     host.record.require("findings_after", findings, "what serves is not what was planned")
 
 
-def ask(host: Host, asked: Mapping[str, Check] = CHECKS) -> None:
+def ask(host: Host, asked: "Mapping[str, Check] | None" = None) -> None:
     """Run the smoke checks, or others, through a forward to the endpoint."""
+    from devstral_fleet import smoke  # its client takes a second to import, and a rollback asks nothing
 
     def show(finding: Finding) -> None:
         host.record.console.step(f"smoke: {finding.check} {finding.state}")
 
     with host.reached() as base_url:
-        findings = run_smoke(
+        findings = smoke.run(
             base_url=base_url,
             api_key=host.api_key(),
             plan=host.plan,
             timeout_s=SMOKE_TIMEOUT_S,
-            asked=asked,
+            asked=asked or smoke.CHECKS,
             on_check=show,
         )
     host.record.require("smoke", findings, "the model does not answer as it must")
