@@ -1,7 +1,8 @@
 """How fast the toolkit is beside what it stands on: `python -m tests.bench.speed [PART...]`.
 
-Of the parts, `commands` (a minute) needs nothing, nor does `doctor` (half a minute): many hosts beside one, each of
-which costs this machine next to nothing (`recorded_hosts.py`), by the clock and in the controller's processor time.
+Of the parts, `commands` (a minute) needs nothing, nor does `tasks` (a minute): twenty programs by our module, and by
+Ansible's. Nor does `doctor` (half a minute): many hosts beside one, each of which costs this machine next to nothing
+(`recorded_hosts.py`), by the clock and in the controller's processor time.
 `bench` (four minutes) measures beside the replay engine what the way around a benchmark costs (`measuring.py`).
 `provision` (three minutes) makes a host of the lab, in this machine's Docker engine or in one that it starts
 (`converged.py`). `deploy` (several minutes, the real engine) makes a host of its own on this machine under a temporary
@@ -32,7 +33,7 @@ from tests.support.ports import free_port
 from tests.support.tree import ROOT, program
 
 REPEATS = 7
-HOSTS = 20
+HOSTS = TASKS = 20
 NOT_READY = 5
 """Exit code of a doctor that found something; this machine, whose process 1 it sees, need not be ready."""
 INVENTORY = ROOT / "inventory" / "hosts.yml"
@@ -89,6 +90,23 @@ def compare_commands() -> Iterator[Comparison]:
     inventory_s = median_s([program("ansible-inventory"), "-i", str(INVENTORY), "--list"])
     planned_s = median_s([program("invoke"), "plan", "--host", "local"])
     yield Comparison("invoke plan", planned_s, "ansible-inventory --list", inventory_s, "0.5 s beyond")
+
+
+def compare_tasks() -> Iterator[Comparison]:
+    """Compare programs that our module runs with the same by Ansible's, the start of a playbook taken off both."""
+    words = [program("ansible-playbook"), "--inventory", "localhost,", "--connection", "local"]
+    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    took = {}
+    with tempfile.TemporaryDirectory(prefix="fleet-speed-") as folder:
+        for module in (None, "fleet_program", "ansible.builtin.command"):
+            tasks = [{module: {"argv": ["true"]}}] * TASKS if module else []
+            file = Path(folder) / "play.json"
+            file.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+            took[module] = median_s(
+                ["env", *(f"{name}={value}" for name, value in settings.items()), *words, str(file)]
+            )
+    ours, ansibles = (took[module] - took[None] for module in ("fleet_program", "ansible.builtin.command"))
+    yield Comparison(f"{TASKS} programs", ours, "by ansible.builtin.command", ansibles, "ratio 0.6")
 
 
 def doctor(inventory: Path, pattern: str, count: int) -> tuple[float, float]:
@@ -205,6 +223,7 @@ def main(words: list[str]) -> None:
     """Print the comparisons that were asked for; without a word, the quick ones."""
     parts: dict[str, Callable[[], Iterator[Comparison | str]]] = {
         "commands": compare_commands,
+        "tasks": compare_tasks,
         "doctor": compare_doctors,
         "bench": compare_benchmarks,
         "provision": compare_provisions,

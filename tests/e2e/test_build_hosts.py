@@ -112,6 +112,7 @@ def test_a_host_builds_by_itself_and_keeps_nothing_of_the_build(
     assert container_host.root("sh", "-c", "ls /var/tmp/devstral-fleet-build-* 2>/dev/null || true") == ""
 
 
+@pytest.mark.soak
 def test_without_an_engine_here_nothing_is_built_and_it_says_so(
     builds: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -212,6 +212,7 @@ def test_the_engine_comes_back_with_its_host(served: Site, container_host: HostC
     assert "unchanged" in succeeded(served.invoke("deploy", "--no-bench")).text
 
 
+@pytest.mark.soak
 def test_rollback_then_stop_leaves_no_container(served: Site, container_host: HostContainer) -> None:
     before = link(container_host, "current")
     succeeded(served.change("next").invoke("deploy", "--no-bench"))

@@ -86,6 +86,7 @@ def test_the_others_copy_what_one_host_has(fleet: SeveralHosts, hosts: tuple[Hos
     assert "were there already" in succeeded(fleet.invoke("models")).text
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("unchanged_keys")
 def test_what_is_wrong_at_the_source_stays_there(fleet: SeveralHosts, hosts: tuple[HostContainer, ...]) -> None:
     first, second, _ = hosts
@@ -101,6 +102,7 @@ def test_what_is_wrong_at_the_source_stays_there(fleet: SeveralHosts, hosts: tup
     assert second.root("ls", folder(second)).split() == sorted({*NAMES} - {OTHER})
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("unchanged_keys")
 def test_a_copy_goes_on_where_it_was(fleet: SeveralHosts, hosts: tuple[HostContainer, ...]) -> None:
     first, second, _ = hosts
@@ -116,6 +118,7 @@ def test_a_copy_goes_on_where_it_was(fleet: SeveralHosts, hosts: tuple[HostConta
     assert second.root("stat", "--format=%i", f"{folder(second)}/{WEIGHTS}") == before, "the same file, grown"
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("unchanged_keys")
 def test_a_source_that_cannot_be_reached_is_named(fleet: SeveralHosts, hosts: tuple[HostContainer, ...]) -> None:
     first, second, _ = hosts

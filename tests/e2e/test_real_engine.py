@@ -57,6 +57,7 @@ def test_deploy_is_proven_measured_and_reported(real_site: Site, engine_home: Pa
     assert timed == {"process", "load", "kv-cache", "warm-up"}
 
 
+@pytest.mark.soak
 def test_deploy_again_changes_and_restarts_nothing(served: Site) -> None:
     process, release = process_of(served), served.link("current")
 
@@ -292,9 +293,7 @@ def test_a_switch_waits_for_running_requests_until_its_deadline(served: Site) ->
 
 
 def test_connect_prints_lines_that_work(served: Site) -> None:
-    printed = served.invoke("connect", "--once", "--json")
-
-    client = printed.document
+    client = served.invoke("connect", "--once", "--json").document
     answer = os.popen(client["curl"]).read()  # noqa: S605 - the line is the subject: it is meant for a shell
     assert json.loads(answer)["object"] == "chat.completion"
     assert client["base_url"] == f"http://127.0.0.1:{served.port}/v1"
