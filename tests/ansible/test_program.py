@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def played(folder: Path, *tasks: dict[str, Any], check: bool = False) -> list[di
     file = folder / "play.yml"
     file.write_text(yaml.safe_dump([play], sort_keys=False))
     words = [program("ansible-playbook"), "--inventory", "localhost,", "--connection", "local", str(file)]
+    words += ["--extra-vars", f"ansible_python_interpreter={sys.executable}"]
     done = subprocess.run([*words, *(["--check"] if check else [])], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     returned: list[dict[str, Any]] = json.loads((folder / "kept").read_text())

@@ -95,6 +95,7 @@ def compare_commands() -> Iterator[Comparison]:
 def compare_tasks() -> Iterator[Comparison]:
     """Compare programs that our module runs with the same by Ansible's, the start of a playbook taken off both."""
     words = [program("ansible-playbook"), "--inventory", "localhost,", "--connection", "local"]
+    words += ["--extra-vars", f"ansible_python_interpreter={sys.executable}"]
     settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     took = {}
     with tempfile.TemporaryDirectory(prefix="fleet-speed-") as folder:
