@@ -42,9 +42,11 @@ def has_folder(host: Host) -> bool:
 
 
 def would_bring(host: Host, pin: WeightPin) -> str:
-    """Say what a download would bring, and from where."""
-    size = f"{pin.size / weights.GIGA:.1f} GB"
-    return f"would bring {len(pin.files)} files, {size}, from {hub_of(host.target.intent)}"
+    """Say what a download would bring, and from where; or that none would."""
+    what = f"{len(pin.files)} files, {pin.size / weights.GIGA:.1f} GB"
+    if not host.target.intent.fetch:
+        return f"its files are not there ({what}), and nothing downloads them: fleet_fetch is false"
+    return f"would bring {what}, from {hub_of(host.target.intent)}"
 
 
 def has_client(host: Host) -> bool:

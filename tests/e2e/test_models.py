@@ -148,6 +148,7 @@ def test_the_token_of_a_gated_repository_is_nowhere_but_on_the_way_to_it(
 
 def test_nothing_is_downloaded_where_the_inventory_says_never(here: Site, hub: Hub) -> None:
     here.set(fetch=False)
+    assert "and nothing downloads them: fleet_fetch is false" in succeeded(here.invoke("models", "--check")).text
     refused = here.invoke("models")
     assert refused.exit_code == 4, refused.text
     assert "is not there, and fleet_fetch is false" in refused.text

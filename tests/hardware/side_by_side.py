@@ -64,7 +64,7 @@ def invoke(site, out, name, *words):
 
 
 class Bare:
-    """The cookbook's command as it stands, with an empty home: nothing that was compiled before is found."""
+    """The cookbook's command as it stands. What it compiles goes to `home`: an empty one has nothing from before."""
 
     def __init__(self, python, model, arguments, home, log):
         words = [python, "-m", "sglang.launch_server", "--model-path", model, "--port", str(PORT), *arguments]
@@ -119,12 +119,12 @@ def measured(python, model, level, prompts, out, name):
     }
 
 
-def bare(run, name, python, model, arguments, levels, needs_s):
-    """Start, measure each level, end."""
+def bare(run, name, python, model, arguments, levels, needs_s, home=None):
+    """Start, measure each level, end. `home` is kept for the next one; without it, nothing is."""
 
     def work():
-        home = tempfile.mkdtemp(prefix="bare-")
-        server = Bare(python, model, arguments, home, run.out / f"{name}-server.log")
+        own = home or tempfile.mkdtemp(prefix="bare-")
+        server = Bare(python, model, arguments, own, run.out / f"{name}-server.log")
         try:
             found = {"arguments": arguments, "ready_s": server.ready_s(), "levels": {}}
             for level, prompts in levels:
@@ -132,7 +132,8 @@ def bare(run, name, python, model, arguments, levels, needs_s):
             return found
         finally:
             server.end()
-            shutil.rmtree(home, ignore_errors=True)
+            if not home:
+                shutil.rmtree(own, ignore_errors=True)
 
     run.step(name, needs_s, work)
 
@@ -163,12 +164,14 @@ def main():
     python = f"{plan['home']}/environments/{plan['engine_environment']['digest']}/bin/python"
     model = f"{plan['home']}/models/{plan['files']['directory']}"
     arguments = options.bare.split()
-    bare(run, "bare", python, model, arguments, pairs(options.levels), options.config_s)
+    kept = tempfile.mkdtemp(prefix="kept-")
+    bare(run, "bare", python, model, arguments, pairs(options.levels), options.config_s, kept)
     run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
     run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host))
     for name, more in json.loads(options.variants).items():
         levels = pairs(options.variant_levels)
-        bare(run, name, python, model, [*arguments, *more.split()], levels, options.config_s * 0.6)
+        bare(run, name, python, model, [*arguments, *more.split()], levels, options.config_s * 0.5, kept)
+    shutil.rmtree(kept)
 
 
 def pairs(text):
