@@ -24,7 +24,7 @@ ONE_LAB = tuple(
     f"tests/e2e/test_{name}.py"
     for name in (
         *("container", "host_faults", "lab", "simulated", "build", "build_site", "build_hosts", "provision"),
-        "provision_gpu",
+        *("provision_gpu", "peers"),
     )
 )
 """Files whose tests share a lab, and the Docker engine that is started for it where none runs."""
@@ -89,6 +89,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return file not in ONE_ENGINE, file not in ONE_LAB, SLOWEST_FIRST.index(Path(file).parts[1])
 
     items.sort(key=rank)
+    astray = {
+        file
+        for item in items
+        for fixture, files in (("lab", ONE_LAB), ("real_site", ONE_ENGINE))
+        if fixture in getattr(item, "fixturenames", ()) and (file := item.nodeid.partition("::")[0]) not in files
+        if file.startswith("tests/e2e/")
+    }
+    if astray:
+        raise pytest.UsageError(f"{', '.join(sorted(astray))} must stand in ONE_LAB or ONE_ENGINE of tests/conftest.py")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fleet import Site, until
 
-IN_EACH_RUN = ("start", "confirm")
+IN_EACH_RUN = ("start",)
 PHASES = tuple(
     pytest.param(phase, marks=() if phase in IN_EACH_RUN else pytest.mark.soak)
     for phase in ("look", "install", "start", "smoke", "bench", "confirm")
