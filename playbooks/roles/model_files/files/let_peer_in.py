@@ -64,7 +64,8 @@ def let_in(who, key, folder, seconds):
     configuration = configuration_of(key)
     # Root's rsync would become nobody, who may not come to the folder.
     identity = "uid = 0\ngid = 0\n" if who.pw_uid == 0 else ""
-    text = f"use chroot = no\n{identity}[model]\npath = {folder}\nread only = yes\nlist = no\n"
+    # A name for the other's address is looked for ten seconds long where no name server answers.
+    text = f"use chroot = no\nreverse lookup = no\n{identity}[model]\npath = {folder}\nread only = yes\nlist = no\n"
     with open(configuration, "w", opener=lambda path, flags: os.open(path, flags | os.O_EXCL, 0o600)) as file:
         file.write(text)
     given(configuration, who)
