@@ -7,9 +7,11 @@ other at a time; the number of those who have them doubles with each turn.
 
 import fcntl
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Self
 
@@ -37,6 +39,8 @@ NOWHERE = Path()
 ATTEMPTS = 3
 """At copying; the hub's are those of one download."""
 LOOK_S = 0.5
+SURVEY_S = 300.0
+"""What a look at all hosts takes at most: each of its connections gives up long before."""
 PROGRAM = "let_peer_in.py"
 
 
@@ -63,10 +67,20 @@ class Peers:
         Whether what lies there is right is seen by those who copy it, file by file.
         """
         here = cls(directory.path, targets)
-        for target, there in survey(list(here._targets.values()), console, weights.has_folder):
-            if there is True:
-                here.has(target)
+        if here._targets:
+            # In a process of its own: one that has had threads in SSH's library may not fork the hosts' processes.
+            looking = get_context("fork").Process(target=here._look, args=(console,), daemon=True)
+            looking.start()
+            looking.join(SURVEY_S)
+            looking.kill()
         return here
+
+    def _look(self, console: Console) -> None:
+        """Be that process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the one that waits, and this one with it
+        for target, there in survey(list(self._targets.values()), console, weights.has_folder):
+            if there is True:
+                self.has(target)
 
     def has(self, target: Target) -> None:
         """Remember that a host has its plan's files, whole."""

@@ -1,5 +1,6 @@
 """Who copies a model's files from whom: one asks the hub, a source serves one at a time, failed copies are repeated."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from devstral_fleet.intent import Connection
 from devstral_fleet.peers import Way
 from devstral_fleet.problems import problems
 from devstral_fleet.resolve import resolve_all
+from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.sources import Sources
 from devstral_fleet.weights import WeightFile, WeightPin
 from devstral_fleet.workflows import peers as module
@@ -153,6 +155,21 @@ def test_nobody_asks_the_hub_where_a_host_has_them(tmp_path: Path, monkeypatch: 
     site.targets = [target for target in site.targets if target.name != "h2"]
     assert set(site.bring().values()) == {"complete"}
     assert site.from_hub == []
+
+
+def test_hosts_are_looked_at_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, 3, monkeypatch)
+
+    def look(host: Host) -> bool:
+        (tmp_path / f"{host.name}-{os.getpid()}").touch()
+        return host.name == "h1"
+
+    monkeypatch.setattr(weights, "has_folder", look)
+    Peers.of(RunDirectory(tmp_path), site.targets, site.console)
+    assert {path.name for path in tmp_path.glob("peers/*/h*")} == {"h1"}
+    looked = {path.name.partition("-")[2] for path in tmp_path.glob("h*-*")}
+    assert len(looked) == 1
+    assert looked != {str(os.getpid())}, "threads and SSH's library in this one would hang the processes it forks"
 
 
 def test_who_cannot_reach_the_hub_lets_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
