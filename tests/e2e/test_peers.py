@@ -82,6 +82,9 @@ def test_the_others_copy_what_one_host_has(fleet: SeveralHosts, hosts: tuple[Hos
         assert f"{other.name}  copies its files from " in ended.text
         assert sums(other) == sums(first)
         assert folder(other) == folder(first), "and nothing half made beside it"
+        assert other.root("sh", "-c", f"grep --recursive --files-with-matches 'PRIVATE KEY' {HOME} || true") == ""
+    said = [path for path in fleet.runs.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert said == []
     assert "all 4 files are what the hub said" in succeeded(fleet.invoke("models", "--verify")).text
     assert "were there already" in succeeded(fleet.invoke("models")).text
 
