@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import Running, until
+from tests.support.fleet import Running, succeeded, until
 from tests.support.several import SeveralHosts, several
 
 GUARD_S = 60.0
@@ -115,6 +115,8 @@ def test_the_same_command_goes_on_where_the_rollout_ended(fleet: SeveralHosts) -
 
 @pytest.mark.soak
 def test_every_host_goes_back_at_the_same_time(fleet: SeveralHosts) -> None:
+    if not all(fleet.links("previous")):  # the tests before, which leave one, run in another layer
+        succeeded(changed(fleet, "second").invoke("deploy", "--no-bench", "--batch", "3"))
     before, now = fleet.links("previous"), fleet.links("current")
     assert all(before)
 
