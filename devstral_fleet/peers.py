@@ -32,14 +32,18 @@ exec "$@"
 """
 
 
-def address(text: str) -> tuple[str, int] | None:
-    """Return host and port of 'HOST', 'HOST:PORT' or '[IPV6]:PORT'; None for what is none of these."""
+def address(text: str, default_port: int = SSH_PORT) -> tuple[str, int] | None:
+    """Return host and port of 'HOST', 'HOST:PORT' or '[IPV6]:PORT'; None for what is none of these.
+
+    Args:
+        default_port: 0 where the text must have one.
+    """
     try:
         found = urlsplit(f"//{text}")
-        host, port = found.hostname or "", found.port or SSH_PORT
+        host, port = found.hostname or "", found.port or default_port
     except ValueError:
         return None
-    if found.netloc != text or "@" in text or not (_HOST_NAME.fullmatch(host) or _is_ipv6(host)):
+    if not port or found.netloc != text or "@" in text or not (_HOST_NAME.fullmatch(host) or _is_ipv6(host)):
         return None
     return host, port
 

@@ -174,7 +174,7 @@ def _nodes(intent: HostIntent) -> list[str]:
         return ["fleet_nodes is for hosts with GPUs; take it out"]
     if intent.name not in nodes or len(set(nodes)) != len(nodes) or len(nodes) == 1:
         return [f"fleet_nodes is {', '.join(nodes)}; name this host and the others, each once, in the order of ranks"]
-    found = peers.address(address or "")
+    found = peers.address(address or "", default_port=0)
     try:
         place = ipaddress.ip_address(found[0] if found else "")
     except ValueError:

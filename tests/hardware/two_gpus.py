@@ -28,9 +28,7 @@ SITES = {
 """One engine over both GPUs, two of one GPU each, one of the small model over both. Keys beside those of `local`."""
 FILL = """
 import sys
-for _ in range(int(sys.argv[1])):
-    held = globals().setdefault("all", [])
-    held.append(bytearray(b"x") * 2**30)
+held = [bytearray(b"x") * 2**30 for _ in range(int(sys.argv[1]))]
 print(open("/proc/meminfo").readline().strip())
 """
 

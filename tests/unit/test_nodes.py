@@ -52,6 +52,7 @@ def test_it_is_planned_and_not_deployed() -> None:
         (node("a", nodes=("a",)), "fleet_nodes is a; name this host and the others"),
         (node("a", nodes=("a", "b", "a")), "each once"),
         (node("a", nodes_address=None), "fleet_nodes_address is ''; give a's, with a free port"),
+        (node("a", nodes_address="10.0.0.1"), "fleet_nodes_address is '10.0.0.1'; give a's, with a free port"),
         (node("a", nodes_address="gpu01:20000"), "is 'gpu01:20000'; give a's"),
         (node("a", nodes_address="0.0.0.0:20000"), "is no private address"),
         (node("a", nodes_address="127.0.0.1:20000"), "is no private address"),
