@@ -12,17 +12,18 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 
 PORT = 31555
-READY_S = 600
+"""Of the engine on GPU 0; the one on GPU 1 has the next."""
+READY_S = 300
 INTERVAL_S = 0.5
 LENGTHS = ("--dataset-name", "random-ids", "--random-input-len", "1000", "--random-output-len", "1000")
 DRAW = ("--random-range-ratio", "0.0", "--seed", "1", "--request-rate", "inf")
@@ -33,7 +34,7 @@ class Run:
 
     def __init__(self, out, budget_s):
         self.out, self.budget_s, self.begun = out, budget_s, time.monotonic()
-        self.results = {}
+        self.results, self.writing = {}, threading.Lock()
 
     def step(self, name, needs_s, work):
         """Do a step and keep what it returns; say so where there is no time for it, or it failed."""
@@ -49,8 +50,9 @@ class Run:
         self.keep(name, {**found, "seconds": round(time.monotonic() - start, 1)})
 
     def keep(self, name, found):
-        self.results[name] = found
-        (self.out / "results.json").write_text(json.dumps(self.results, indent=1))
+        with self.writing:
+            self.results[name] = found
+            (self.out / "results.json").write_text(json.dumps(self.results, indent=1))
         print(name, json.dumps(found)[:300], flush=True)
 
 
@@ -66,15 +68,18 @@ def invoke(site, out, name, *words):
 class Bare:
     """The cookbook's command as it stands. What it compiles goes to `home`: an empty one has nothing from before."""
 
-    def __init__(self, python, model, arguments, home, log):
-        words = [python, "-m", "sglang.launch_server", "--model-path", model, "--port", str(PORT), *arguments]
+    def __init__(self, python, model, arguments, home, log, gpu=0):
+        self.python, self.model, self.port = python, model, PORT + gpu
+        words = [python, "-m", "sglang.launch_server", "--model-path", model, "--port", str(self.port), *arguments]
         environment = {
             **os.environ,
             "HOME": home,
             "TRITON_CACHE_DIR": f"{home}/triton",
             "XDG_CACHE_HOME": f"{home}/cache",
+            "FLASHINFER_WORKSPACE_BASE": home,
+            "TORCHINDUCTOR_CACHE_DIR": f"{home}/inductor",
+            "CUDA_VISIBLE_DEVICES": str(gpu),
         }
-        environment |= {"FLASHINFER_WORKSPACE_BASE": home, "TORCHINDUCTOR_CACHE_DIR": f"{home}/inductor"}
         self.begun = time.monotonic()
         with open(log, "wb") as file:
             self.process = subprocess.Popen(
@@ -93,61 +98,65 @@ class Bare:
     def is_healthy(self):
         """Ask its health check once."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=30) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
 
     def end(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """End all of its processes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(60)
 
 
-def measured(python, model, level, prompts, out, name):
+def measured(server, level, prompts, out, name):
     """Run the benchmark at one level; return its line without what every request did."""
     result = out / f"{name}.jsonl"
-    words = [python, "-m", "sglang.bench_serving", "--backend", "sglang", "--host", "127.0.0.1", "--port", str(PORT)]
-    words += ["--model", model, "--tokenizer", model, *LENGTHS, *DRAW, "--num-prompts", str(prompts)]
-    words += ["--max-concurrency", str(level), "--warmup-requests", str(level), "--output-file", str(result)]
+    words = [server.python, "-m", "sglang.bench_serving", "--backend", "sglang", "--host", "127.0.0.1"]
+    words += ["--port", str(server.port), "--model", server.model, "--tokenizer", server.model, *LENGTHS, *DRAW]
+    words += ["--num-prompts", str(prompts), "--max-concurrency", str(level), "--warmup-requests", str(level)]
+    words += ["--output-file", str(result)]
     with open(out / f"{name}.log", "wb") as log:
         subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=600)
     line = json.loads(result.read_text().splitlines()[-1])
     line.pop("server_info", None)
     result.write_text(json.dumps(line) + "\n")
-    return {
-        key: line[key] for key in ("output_throughput", "median_ttft_ms", "median_tpot_ms", "duration", "completed")
-    }
+    keys = ("output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms", "duration", "completed")
+    return {key: line[key] for key in keys}
 
 
-def bare(run, name, python, model, arguments, levels, needs_s, home=None):
-    """Start, measure each level, end. `home` is kept for the next one; without it, nothing is."""
+def bare(run, name, engine, arguments, levels, needs_s, home, gpu=0):
+    """Start, measure each level, end. `engine`: its Python and its model; `home` may be kept for the next one."""
 
     def work():
-        own = home or tempfile.mkdtemp(prefix="bare-")
-        server = Bare(python, model, arguments, own, run.out / f"{name}-server.log")
+        server = Bare(*engine, arguments, home, run.out / f"{name}-server.log", gpu)
         try:
-            found = {"arguments": arguments, "ready_s": server.ready_s(), "levels": {}}
+            found = {"arguments": arguments, "gpu": gpu, "ready_s": server.ready_s(), "levels": {}}
             for level, prompts in levels:
-                found["levels"][level] = measured(python, model, level, prompts, run.out, f"{name}-{level}")
+                found["levels"][level] = measured(server, level, prompts, run.out, f"{name}-{level}")
             return found
         finally:
             server.end()
-            if not home:
-                shutil.rmtree(own, ignore_errors=True)
 
     run.step(name, needs_s, work)
 
 
+def engine_of(deployed):
+    """Return the Python and the model's folder of what `deploy --json` wrote."""
+    plan = json.loads(deployed.read_text())["hosts"][0]["plan"]
+    python = f"{plan['home']}/environments/{plan['engine_environment']['digest']}/bin/python"
+    return python, f"{plan['home']}/models/{plan['files']['directory']}"
+
+
 def main():
-    """Deploy, measure, verify; then the same engine by the bare command; then variants while there is time."""
+    """Deploy, measure, verify; then the same engine by the bare command; then our deploy again."""
     parser = argparse.ArgumentParser()
     parser.add_argument("site", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--workload", default="chat")
     parser.add_argument("--levels", default="1:10,16:80,100:500")
     parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
-    parser.add_argument("--variants", default="{}", help="JSON: name -> arguments, each beside the bare ones")
-    parser.add_argument("--variant-levels", default="100:500")
     parser.add_argument("--budget-s", type=float, default=1500)
     parser.add_argument("--config-s", type=float, default=380, help="what one configuration takes")
     options = parser.parse_args()
@@ -160,18 +169,11 @@ def main():
     run.step("bench", 0, lambda: invoke(site, out, "bench", "bench", *host, *words))
     run.step("tools", 60, lambda: invoke(site, out, "tools", "verify", *host, "--tools"))
     run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host))
-    plan = json.loads((out / "deploy.json").read_text())["hosts"][0]["plan"]
-    python = f"{plan['home']}/environments/{plan['engine_environment']['digest']}/bin/python"
-    model = f"{plan['home']}/models/{plan['files']['directory']}"
-    arguments = options.bare.split()
-    kept = tempfile.mkdtemp(prefix="kept-")
-    bare(run, "bare", python, model, arguments, pairs(options.levels), options.config_s, kept)
+    engine = engine_of(out / "deploy.json")
+    with tempfile.TemporaryDirectory(prefix="bare-", ignore_cleanup_errors=True) as home:
+        bare(run, "bare", engine, options.bare.split(), pairs(options.levels), options.config_s, home)
     run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
     run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host))
-    for name, more in json.loads(options.variants).items():
-        levels = pairs(options.variant_levels)
-        bare(run, name, python, model, [*arguments, *more.split()], levels, options.config_s * 0.5, kept)
-    shutil.rmtree(kept)
 
 
 def pairs(text):

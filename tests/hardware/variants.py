@@ -1,0 +1,76 @@
+"""The bare command beside variants of it, one setting changed in each: start to ready and speed, on several GPUs.
+
+    python3 variants.py DEPLOYED OUT --variants JSON [--gpus 0,1] [--levels 100:500] [--budget-s 600]
+
+DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime: it says which Python and which model's
+files. Each GPU measures the bare command first, with nothing compiled before, then takes the next variant until none
+is left, with what was compiled there; a variant is compared with the bare command on the same GPU, or, named `again`
+with no argument, shows how far two runs of the same differ. OUT gets results.json, written anew after every step.
+"""
+
+import argparse
+import json
+import pathlib
+import queue
+import tempfile
+import threading
+
+from side_by_side import Run, bare, engine_of, pairs
+
+
+def work_off(run, gpu, engine, arguments, levels, waiting, needs_s):
+    """Measure the bare command on one GPU, then variants until none waits."""
+    with tempfile.TemporaryDirectory(prefix=f"gpu{gpu}-", ignore_cleanup_errors=True) as home:
+        bare(run, f"bare-gpu{gpu}", engine, arguments, levels, needs_s, home, gpu)
+        while True:
+            try:
+                name, more = waiting.get_nowait()
+            except queue.Empty:
+                return
+            bare(run, name, engine, [*arguments, *more.split()], levels, needs_s, home, gpu)
+
+
+def main():
+    """Read the variants, work them off on all GPUs, print each beside its GPU's bare command."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("deployed", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--variants", required=True, help="JSON: name -> arguments, each beside the bare ones")
+    parser.add_argument("--gpus", default="0")
+    parser.add_argument("--levels", default="100:500")
+    parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
+    parser.add_argument("--needs-s", type=float, default=170, help="what one of them takes")
+    parser.add_argument("--budget-s", type=float, default=600)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    run = Run(options.out.absolute(), options.budget_s)
+    waiting = queue.SimpleQueue()
+    for variant in json.loads(options.variants).items():
+        waiting.put(variant)
+    engine, levels = engine_of(options.deployed), pairs(options.levels)
+    threads = [
+        threading.Thread(
+            target=work_off, args=(run, int(gpu), engine, options.bare.split(), levels, waiting, options.needs_s)
+        )
+        for gpu in options.gpus.split(",")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for line in compared(run.results):
+        print(line)
+
+
+def compared(results):
+    """Yield a line for each variant and level: its throughput over that of the bare command on the same GPU."""
+    done = {name: found for name, found in results.items() if "levels" in found}
+    for name, found in done.items():
+        beside = done.get(f"bare-gpu{found['gpu']}")
+        for level, row in found["levels"].items() if beside else ():
+            ratio = row["output_throughput"] / beside["levels"][level]["output_throughput"]
+            yield f"{name} at {level}: {ratio:.3f}, ready in {found['ready_s']} s beside {beside['ready_s']} s"
+
+
+if __name__ == "__main__":
+    main()
