@@ -182,7 +182,10 @@ def _location(address: str) -> int:
 
 @cache
 def _recording(gpu: str) -> Recording:
-    return Recording.model_validate_json(json.dumps(yaml.load((RECORDED / f"{gpu}.yml").read_text(), yaml.CSafeLoader)))
+    written = yaml.load((RECORDED / f"{gpu}.yml").read_text(), yaml.CSafeLoader)
+    if system := written.pop("system_of", ""):
+        written["files"] = _recording(system).files
+    return Recording.model_validate_json(json.dumps(written))
 
 
 def _nvidia_smi(recording: Recording) -> str:

@@ -52,6 +52,8 @@ class Machine(SimulatedRoot):
         for folder in (here.root, here.programs, here.home):
             folder.mkdir()
         here.fill(case)
+        if "recorded" in case:
+            (here.root / simulation.NVIDIA_SMI).write_text((CASES / case["recorded"]).read_text())
         here.change(case.get("xml", []), case.get("lost", []))
         here.answer(case)
         return here
@@ -121,8 +123,9 @@ def replaced(text: str, path: str, value: str) -> str:
 
 def plan_for(vendor: str, case: dict[str, Any]) -> tuple[DeploymentPlan, int]:
     """The case's plan and the GPUs that its inventory promises."""
-    keys = {"model": "devstral-2", "gpu_count": 8, **case.get("plan", {})}
-    plan = planned(gpu_host(accelerator=vendor, hardware=HARDWARE[vendor], **keys))
+    keys = {"model": "devstral-2", "gpu_count": 8, "hardware": HARDWARE[vendor], **case.get("plan", {})}
+    keys |= {"gpus": tuple(keys["gpus"])} if "gpus" in keys else {}
+    plan = planned(gpu_host(accelerator=vendor, **keys))
     native = {"runtime": "native", "image": None} if case.get("native") else {}
     return plan.model_copy(update=native), int(keys["gpu_count"])
 
@@ -215,6 +218,14 @@ FAULTS: dict[str, dict[str, Any]] = {
     "gpu-errors": {"uncorrected_errors": 1},
     "gpu-memory": {"memory_mib": 1},
 }
+
+
+def test_gpus_that_are_made_of_one_are_seen_as_the_recorded_ones() -> None:
+    recorded = (CASES / "h200x4-idle.xml").read_text()
+    made = simulation.several((simulation.RECORDED / "h200.xml").read_text(), tuple(_addresses(4)))
+    seen = [nvidia.parse(f"status=0\ntoolkit=runtime\nours=\n\n{xml}").gpus for xml in (recorded, made)]
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 4
 
 
 def test_one_gpu_is_the_recording_and_others_differ_in_what_tells_them_apart() -> None:

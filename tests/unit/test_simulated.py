@@ -34,12 +34,12 @@ def test_names_are_gpus_of_the_catalog_with_their_number() -> None:
     assert simulation.parse("") == ()
 
 
-@pytest.mark.parametrize("word", ["h200", "h100x9", "h100x1", "h100x0", "h100x", "H100", "mi300", "x8", "../h100"])
+@pytest.mark.parametrize("word", ["b200", "h100x9", "h100x1", "h100x0", "h100x", "H100", "mi300", "x8", "../h100"])
 def test_what_was_not_recorded_is_refused_with_what_was(word: str) -> None:
     with pytest.raises(ConfigurationError, match="there is no recording of that") as caught:
         simulation.parse(f"mi300x,{word}")
     assert caught.value.code == ExitCode.CONFIGURATION
-    assert caught.value.fix == "known: h100, h100x2 to h100x8, mi300x, mi300xx2 to mi300xx8"
+    assert caught.value.fix == "known: h100, h100x2 to h100x8, h200, h200x2 to h200x8, mi300x, mi300xx2 to mi300xx8"
 
 
 @pytest.mark.parametrize("gpu", RECORDED)
