@@ -89,19 +89,22 @@ def failure_finding(measurement: Measurement) -> Finding:
     )
 
 
-def noise_finding(measurement: Measurement, tolerances: Tolerances) -> Finding:
-    """Say whether the repeats agree well enough that the catalog's tolerance decided."""
+def noise_findings(measurement: Measurement, tolerances: Tolerances) -> tuple[Finding, ...]:
+    """Say whether the repeats agree well enough that the catalog's tolerance decided; nothing of a single run."""
+    if len(measurement.results) < 2:
+        return ()
     spreads = {metric: measurement.spread_percent(metric) for metric in JUDGED_METRICS}
     metric, spread = max(spreads.items(), key=lambda item: item[1])
     widened = spread * tolerances.spread_factor
     noisy = widened > tolerances.percent(measurement.accelerator)
-    return Finding(
+    found = Finding(
         check=f"bench-{measurement.workload}-{measurement.concurrency}-steady",
         state="warn" if noisy else "ok",
         summary=f"the {len(measurement.results)} repeats differ by at most {spread:.1f} % ({metric})"
         + (f", which widens its tolerance to {widened:.0f} %" if noisy else ""),
         fix="stop other work on the host, then run the benchmark again" if noisy else "",
     )
+    return (found,)
 
 
 def judged_metrics(baseline: Baseline) -> tuple[str, ...]:

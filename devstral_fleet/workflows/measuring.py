@@ -118,7 +118,7 @@ def judge(host: Host, measured: tuple[Measurement, ...], inventory: Path, words:
     own = baselines.load(inventory_directory(inventory), host.name)
     judged = []
     for one in measured:
-        findings = (verdict.failure_finding(one), verdict.noise_finding(one, catalog.tolerances))
+        findings = (verdict.failure_finding(one), *verdict.noise_findings(one, catalog.tolerances))
         host.record.add("findings_after", findings)
         chosen = verdict.choose(one, own, catalog.baselines)
         judged.append(verdict.judge(one, chosen, catalog.tolerances))

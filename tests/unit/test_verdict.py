@@ -12,7 +12,7 @@ from devstral_fleet.bench.verdict import (
     higher_is_better,
     judge,
     judged_metrics,
-    noise_finding,
+    noise_findings,
     references,
     worst,
 )
@@ -183,10 +183,15 @@ def test_the_worst_verdict_speaks() -> None:
 
 def test_noise_is_a_finding() -> None:
     noisy = measurement(changed(median_ttft_ms=1.0), changed(median_ttft_ms=1.5))
-    finding = noise_finding(noisy, tolerances(40))
+    (finding,) = noise_findings(noisy, tolerances(40))
     assert finding.state == "warn"
     assert "differ by at most 40.0 % (median_ttft_ms), which widens its tolerance to 120 %" in finding.summary
-    assert noise_finding(measurement(), tolerances(40)).state == "ok"
+    (quiet,) = noise_findings(measurement(changed(), changed()), tolerances(40))
+    assert quiet.state == "ok"
+
+
+def test_a_single_run_says_nothing_of_noise() -> None:
+    assert noise_findings(measurement(changed()), tolerances(40)) == ()
 
 
 @given(factor=st.floats(0.01, 100), tolerance=st.floats(0.1, 300))
