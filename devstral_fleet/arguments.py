@@ -27,7 +27,7 @@ class Launch:
     rank: int = 0
     nodes_address: str = ""
     extra: tuple[str, ...] = ()
-    """Flags of the native environment."""
+    """Flags of the native environment, and of profiles."""
 
 
 def arguments(launch: Launch) -> tuple[str, ...]:

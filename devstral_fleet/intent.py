@@ -8,6 +8,7 @@ from devstral_fleet.model import Value
 
 Accelerator = Literal["nvidia", "amd", "cpu"]
 Runtime = Literal["container", "native"]
+KvCacheDtype = Literal["auto", "fp8_e4m3", "fp8_e5m2", "bf16"]
 
 
 class Connection(Value):
@@ -47,7 +48,9 @@ class HostIntent(Value):
     context_length: int | None = Field(default=None, ge=1)
     mem_fraction_static: float | None = Field(default=None, gt=0, lt=1)
     max_total_tokens: int | None = Field(default=None, ge=1)
-    kv_cache_dtype: Literal["auto", "fp8_e4m3", "fp8_e5m2", "bf16"] = "auto"
+    kv_cache_dtype: KvCacheDtype = "auto"
+    profiles: tuple[str, ...] = ()
+    """Names of the catalog's profiles: settings of the engine that are no default."""
     hub: str | None = None
     """Address of the hub, or mirror, that the model's files come from."""
     fetch: bool = True

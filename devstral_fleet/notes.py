@@ -11,6 +11,7 @@ def notes(plan: DeploymentPlan, catalog: Catalog, demand: Demand) -> tuple[str, 
         *_context(plan, demand),
         *_below_cookbook(plan, demand),
         *_precision(plan, demand),
+        *_profiles(plan, catalog),
         *_nodes(plan),
         *_pins(plan),
         *_version(plan, catalog),
@@ -45,6 +46,11 @@ def _precision(plan: DeploymentPlan, demand: Demand) -> list[str]:
     if plan.kv_cache_dtype.startswith("fp8"):
         found.append("The KV cache is FP8: compare accuracy before you rely on it.")
     return found
+
+
+def _profiles(plan: DeploymentPlan, catalog: Catalog) -> list[str]:
+    chosen = (catalog.profile(name) for name in plan.profiles)
+    return [f"Profile {each.name}: {each.effect}. Before it serves real work, check {each.check}." for each in chosen]
 
 
 def _nodes(plan: DeploymentPlan) -> list[str]:

@@ -106,6 +106,8 @@ class DeploymentPlan(Value):
     context_length: int
     mem_fraction_static: float | None
     kv_cache_dtype: str
+    profiles: tuple[str, ...] = ()
+    """Profiles of the catalog that the host asked for."""
     kv_pool_tokens: int
     memory: MemoryArithmetic | None
     """None for cpu, where the pool is what was asked for."""
@@ -129,8 +131,11 @@ class DeploymentPlan(Value):
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that name this plan's content; equal plans need no new release, whatever their notes."""
-        content = self.model_dump(mode="json", exclude={"notes"})
+        """Twelve hex digits that name this plan's content; equal plans need no new release.
+
+        Notes are left out, and profiles' names, whose arguments are in.
+        """
+        content = self.model_dump(mode="json", exclude={"notes", "profiles"})
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

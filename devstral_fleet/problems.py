@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 
-from devstral_fleet import peers
+from devstral_fleet import peers, profiles
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.intent import HostIntent
@@ -12,7 +12,16 @@ from devstral_fleet.sources import Sources
 
 IMAGE_KEYS = ("image", "image_build", "image_base", "ca_bundle", "apt_mirror")
 """Keys that only the container runtime has."""
-SAME_ON_NODES = ("nodes", "nodes_address", "hardware", "gpu_count", "model", "tensor_parallel", "context_length")
+SAME_ON_NODES = (
+    "nodes",
+    "nodes_address",
+    "hardware",
+    "gpu_count",
+    "model",
+    "tensor_parallel",
+    "context_length",
+    "profiles",
+)
 """Keys by which each of several hosts comes to the same plan."""
 OMP_BIND = "SGLANG_CPU_OMP_THREADS_BIND"
 
@@ -95,7 +104,10 @@ def needs_requirements(intent: HostIntent, catalog: Catalog) -> bool:
 
 def _names(intent: HostIntent, catalog: Catalog) -> list[str]:
     found = []
-    lookups = ((catalog.model, intent.model), (catalog.gpu, intent.hardware), (catalog.engine, intent.sglang_version))
+    lookups = (
+        *((catalog.model, intent.model), (catalog.gpu, intent.hardware), (catalog.engine, intent.sglang_version)),
+        *((catalog.profile, name) for name in intent.profiles),
+    )
     for lookup, name in lookups:
         try:
             if name is not None:
@@ -118,7 +130,7 @@ def _pairs(intent: HostIntent, catalog: Catalog) -> list[str]:
         found.append(
             f"{model.name} ({model.precision}) is not served on {intent.accelerator}; set fleet_model: {able[0]}"
         )
-    return found
+    return [*found, *profiles.refused(intent, catalog)]
 
 
 def _address(intent: HostIntent) -> list[str]:

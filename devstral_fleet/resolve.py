@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from devstral_fleet import image_choice
+from devstral_fleet import image_choice, profiles
 from devstral_fleet.arguments import Launch, arguments, environment, unknown_flags
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.schema import Image, Model, NativeEnvironment
@@ -112,7 +112,8 @@ def _plan(
         tp=chosen.tp,
         context_length=chosen.context_length,
         mem_fraction_static=chosen.mem_fraction_static,
-        kv_cache_dtype=intent.kv_cache_dtype,
+        kv_cache_dtype=demand.kv_cache_dtype,
+        profiles=tuple(profile.name for profile in profiles.chosen(intent, catalog)),
         kv_pool_tokens=chosen.kv_pool_tokens,
         memory=chosen.memory,
         listen=intent.listen,
@@ -152,7 +153,7 @@ def _demand(intent: HostIntent, catalog: Catalog) -> Demand:
         context_length=intent.context_length,
         mem_fraction_static=intent.mem_fraction_static,
         max_total_tokens=intent.max_total_tokens,
-        kv_cache_dtype=intent.kv_cache_dtype,
+        kv_cache_dtype=profiles.kv_cache_dtype(intent, catalog),
     )
 
 
@@ -230,13 +231,13 @@ def _arguments(
         tp=chosen.tp,
         mem_fraction_static=chosen.mem_fraction_static,
         max_total_tokens=chosen.kv_pool_tokens if intent.accelerator == "cpu" else intent.max_total_tokens,
-        kv_cache_dtype=intent.kv_cache_dtype,
+        kv_cache_dtype=profiles.kv_cache_dtype(intent, catalog),
         load_format=intent.load_format,
         tool_call_parser=model.tool_call_parser if style.tool_calling else "",
         nodes=len(intent.nodes),
         rank=intent.nodes.index(intent.name) if intent.nodes else 0,
         nodes_address=intent.nodes_address or "",
-        extra=native.arguments if native else (),
+        extra=(*(native.arguments if native else ()), *profiles.arguments(intent, catalog)),
     )
     words = arguments(launch)
     unknown = unknown_flags(words, catalog.engines, version)

@@ -60,6 +60,7 @@ def record(measurement: Measurement, *, repeats: int, now: datetime | None = Non
         tp=measurement.tp,
         model=measurement.model,
         sglang_version=measurement.sglang_version,
+        profiles=measurement.profiles,
         workload=measurement.workload,
         concurrency=measurement.concurrency,
         num_prompts=measurement.num_prompts,
@@ -74,7 +75,10 @@ def record(measurement: Measurement, *, repeats: int, now: datetime | None = Non
 
 
 def save(inventory_directory: Path, host: str, baselines: Sequence[Baseline]) -> Path:
-    """Write baselines into the host's file, whole or not at all; the same model and point is replaced, others stay."""
+    """Write baselines into the host's file, whole or not at all.
+
+    A row of the same model, profiles and point is replaced, others stay.
+    """
     target = path(inventory_directory, host)
     before = _read(target)
     rows = {_key(baseline): baseline for baseline in (*before.baselines, *baselines)}
@@ -104,8 +108,8 @@ def _refuse_unsound(measurement: Measurement, repeats: int) -> None:
         )
 
 
-def _key(baseline: Baseline) -> tuple[str, str, int]:
-    return baseline.model, baseline.workload, baseline.concurrency
+def _key(baseline: Baseline) -> tuple[str, tuple[str, ...], str, int]:
+    return baseline.model, baseline.profiles, baseline.workload, baseline.concurrency
 
 
 def _read(file: Path) -> BaselineFile:

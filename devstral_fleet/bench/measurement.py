@@ -24,6 +24,7 @@ class Measurement(Value):
     tp: int
     model: str
     sglang_version: str
+    profiles: tuple[str, ...] = ()
     workload: str
     concurrency: int
     num_prompts: int
@@ -55,6 +56,7 @@ class Measurement(Value):
             tp=plan.tp,
             model=plan.model,
             sglang_version=plan.sglang_version,
+            profiles=plan.profiles,
             workload=workload.name,
             concurrency=point.concurrency,
             num_prompts=point.num_prompts,

@@ -49,6 +49,9 @@ def difference(measurement: Measurement, baseline: Baseline) -> str:
         have, want = getattr(measurement, name), getattr(baseline, name)
         if have != want:
             return f"{name.replace('_', ' ')} is {have}, the baseline's is {want}"
+    if measurement.profiles != baseline.profiles:
+        have, want = (" and ".join(row.profiles) or "no profile" for row in (measurement, baseline))
+        return f"it ran with {have}, the baseline with {want}"
     for name in ("total_input_tokens", "total_output_tokens"):
         have, want = getattr(measurement, name), getattr(baseline, name)
         if have != want:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from devstral_fleet.intent import Accelerator
+from devstral_fleet.intent import Accelerator, KvCacheDtype
 from devstral_fleet.model import Value
 
 
@@ -20,6 +20,21 @@ class FlagSpan(Value):
 
     since: str | None
     until: str | None
+
+
+class Profile(Value):
+    """Settings of the engine that a host asks for by name; none of them is a default."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    kv_cache_dtype: KvCacheDtype = "auto"
+    models: tuple[str, ...]
+    accelerators: tuple[Accelerator, ...]
+    effect: str
+    won: str
+    """What was measured, and where."""
+    check: str
+    """What has to be compared on real weights before it serves real work."""
 
 
 class MemoryStep(Value):
@@ -64,6 +79,7 @@ class Engines(Value):
     versions: tuple[EngineVersion, ...]
     flags: dict[str, FlagSpan]
     memory: MemoryRules
+    profiles: dict[str, Profile]
 
     def version(self, name: str) -> EngineVersion | None:
         return next((version for version in self.versions if version.version == name), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from devstral_fleet.catalog.accuracy import AccuracyBaseline, AccuracyBenchmark
-from devstral_fleet.catalog.engines import Engines, EngineVersion
+from devstral_fleet.catalog.engines import Engines, EngineVersion, Profile
 from devstral_fleet.catalog.hub import Hub
 from devstral_fleet.catalog.provisioning import Provisioning
 from devstral_fleet.catalog.schema import (
@@ -87,6 +87,9 @@ class Catalog:
                 f"SGLang {version} is not in the catalog", fix=f"known, oldest first: {', '.join(known)}"
             )
         return found
+
+    def profile(self, name: str) -> Profile:
+        return _find("profile", self.engines.profiles, name)
 
     def native(self, accelerator: Accelerator) -> NativeEnvironment | None:
         return self.runtimes.native.get(accelerator)

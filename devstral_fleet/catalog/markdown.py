@@ -25,6 +25,7 @@ def catalog_markdown(catalog: Catalog) -> str:
         ("Systems that can be provisioned", _systems(catalog)),
         ("SGLang versions", _versions(catalog)),
         ("Flags that not every version has", _flags(catalog)),
+        ("Profiles", _profiles(catalog)),
         ("Workloads", _workloads(catalog)),
         ("Baselines", _baselines(catalog.baselines)),
         ("Accuracy benchmarks", _accuracy_benchmarks(catalog)),
@@ -166,6 +167,24 @@ def _workloads(catalog: Catalog) -> str:
 
 def _objective(one: Objective | None) -> str:
     return f"TTFT {one.ttft_ms:g} ms, TPOT {one.tpot_ms:g} ms" if one else "-"
+
+
+def _profiles(catalog: Catalog) -> str:
+    return _table(
+        ("`fleet_profiles`", "adds", "models", "accelerators", "effect", "what was measured", "check first"),
+        [
+            (
+                f"`{profile.name}`",
+                f"`{' '.join(profile.arguments) or f'--kv-cache-dtype {profile.kv_cache_dtype}'}`",
+                ", ".join(profile.models),
+                ", ".join(profile.accelerators),
+                profile.effect,
+                profile.won,
+                profile.check,
+            )
+            for profile in catalog.engines.profiles.values()
+        ],
+    )
 
 
 def _baselines(rows: Iterable[Baseline]) -> str:

@@ -43,7 +43,7 @@ def load_from(directory: Path) -> Catalog:
     models = _read(directory / "models.yml", dict[str, Model], named=())
     gpus = _read(directory / "gpus.yml", dict[str, Gpu], named=())
     runtimes = _read(directory / "images.yml", Images, named=("images",))
-    engines = _read(directory / "engines.yml", Engines)
+    engines = _read(directory / "engines.yml", Engines, named=("profiles",))
     workloads = _read(directory / "workloads.yml", Workloads, named=("workloads",))
     accuracy = _read(directory / "accuracy.yml", dict[str, AccuracyBenchmark], named=())
     hub = _read(directory / "hub.yml", Hub)
@@ -177,6 +177,12 @@ def _check(catalog: Catalog, directory: Path) -> None:
         *_unknown(baselines, "model", catalog.models, [(row.name, row.model) for row in catalog.accuracy_baselines]),
         *_unknown(
             baselines, "benchmark", catalog.accuracy, [(r.name, r.benchmark) for r in catalog.accuracy_baselines]
+        ),
+        *_unknown(
+            directory / "engines.yml",
+            "model",
+            catalog.models,
+            [(profile.name, model) for profile in catalog.engines.profiles.values() for model in profile.models],
         ),
         *_unversioned(images, catalog),
         *_indivisible(models, catalog),

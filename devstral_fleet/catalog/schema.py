@@ -238,6 +238,8 @@ class Baseline(Value):
     model: str
     sglang_version: str
     """'' where the source does not state it."""
+    profiles: tuple[str, ...] = ()
+    """The catalog's profiles that the engine ran with."""
     workload: str
     concurrency: int = Field(gt=0)
     num_prompts: int = Field(gt=0)

@@ -88,6 +88,7 @@ def test_a_missing_file(directory: Path) -> None:
     ("gpus.yml", "smoke_workload: chat", "smoke_workload: chatter", "rtx-4090: workload 'chatter'"),
     ("models.yml", "{h100: 1,", "{h1000: 1,", "devstral-small-2: GPU 'h1000'"),
     ("models.yml", "{h100: 1,", "{h100: 3,", "devstral-small-2.tensor_parallel.h100: 3 does not divide"),
+    ("engines.yml", "models: [devstral-small-2] ", "models: [devstral-3] ", "prefill-graphs: model 'devstral-3'"),
     ("images.yml", "cpu: 0.5.20", "cpu: 0.5.99", "sglang.cpu: version 0.5.99 is not in engines.yml"),
     ("workloads.yml", "smoke_concurrency: 16", "smoke_concurrency: 17", "smoke_concurrency 17 is none of the points"),
 ])  # fmt: skip
