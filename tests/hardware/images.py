@@ -1,0 +1,141 @@
+"""Whether a variant of the bare command answers as it does, about images too: log-probabilities beside each other.
+
+    python3 images.py DEPLOYED OUT [--variant "--cuda-graph-backend-prefill breakable"] [--gpus 0,1]
+
+DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. Both engines have the same weights, random
+ones too, and no prefix cache, and get the same requests. Each is asked twice, which shows how far one engine is from
+itself, and about two images of one size, which shows how far answers are apart that must not be the same. OUT gets
+images.json. It ends with 1 where an answer failed, or a variant is not nearer to the command than one image to another.
+"""
+
+import argparse
+import base64
+import json
+import pathlib
+import struct
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zlib
+
+from side_by_side import Bare, engine_of
+
+LIKELIEST = 20
+TOKENS = 8
+ANSWER_S = 120
+
+
+def png(width, height, colour):
+    """Return a PNG; `colour` gives red, green and blue of a place."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes(c for x in range(width) for c in colour(x, y)) for y in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def content(text, *images):
+    """Return a message's content: text and images."""
+    urls = (f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in images)
+    return [{"type": "text", "text": text}, *({"type": "image_url", "image_url": {"url": url}} for url in urls)]
+
+
+def cases():
+    """Return what is asked, by name."""
+    shades = png(448, 448, lambda x, y: (x % 256, y % 256, 128))
+    squares = png(448, 448, lambda x, y: (255 if (x // 32 + y // 32) % 2 else 0,) * 3)
+    tall = png(280, 560, lambda x, y: (255 - x % 256, 30, y % 200))
+    return {
+        "text": "Say something about sorting. " * 20,
+        "long text": "Write a parser for INI files. " * 120,
+        "shades": content("What is on it?", shades),
+        "squares": content("What is on it?", squares),
+        "two images": content("Compare them.", shades, tall),
+    }
+
+
+def ask(server, what):
+    """Return the tokens of an answer and the first one's likeliest, with their log-probabilities."""
+    body = {"model": "any", "messages": [{"role": "user", "content": what}], "temperature": 0, "max_tokens": TOKENS}
+    body |= {"logprobs": True, "top_logprobs": LIKELIEST}
+    address = f"http://127.0.0.1:{server.port}/v1/chat/completions"
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as error:
+        return {"failed": f"{error}: {error.read().decode()[:300]}"}
+    tokens = found["choices"][0]["logprobs"]["content"]
+    first = {each["token"]: each["logprob"] for each in tokens[0]["top_logprobs"]}
+    return {"prompt_tokens": found["usage"]["prompt_tokens"], "tokens": [t["token"] for t in tokens], "first": first}
+
+
+def asked(name, engine, arguments, gpu, out):
+    """Start an engine, ask it everything twice, end it."""
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True) as home:
+        server = Bare(*engine, arguments, home, out / f"{name}-server.log", gpu)
+        try:
+            ready_s = server.ready_s()
+            rounds = [{case: ask(server, what) for case, what in cases().items()} for _ in range(2)]
+            return {"arguments": arguments, "ready_s": ready_s, "answers": rounds[0], "again": rounds[1]}
+        except Exception as error:
+            return {"failed": f"{type(error).__name__}: {error}"}
+        finally:
+            server.end()
+
+
+def distance(one, other):
+    """Return the largest difference between the log-probabilities that two answers have in common; inf without any."""
+    both = set(one.get("first", ())) & set(other.get("first", ()))
+    return max((abs(one["first"][token] - other["first"][token]) for token in both), default=float("inf"))
+
+
+def main():
+    """Ask both, print each case's distances, end with what came of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("deployed", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--variant", default="--cuda-graph-backend-prefill breakable")
+    parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
+    parser.add_argument("--gpus", default="0,1")
+    options = parser.parse_args()
+    out = options.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    engine, arguments = engine_of(options.deployed), [*options.bare.split(), "--disable-radix-cache"]
+    found = {}
+
+    def one(name, more, gpu):
+        found[name] = asked(name, engine, [*arguments, *more], gpu, out)
+
+    first, second = (int(gpu) for gpu in options.gpus.split(","))
+    jobs = (("bare", [], first), ("variant", options.variant.split(), second))
+    threads = [threading.Thread(target=one, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (out / "images.json").write_text(json.dumps(found, indent=1))
+    failed = [name for name, answers in found.items() if "failed" in answers]
+    sys.exit(f"failed: {', '.join(failed)}" if failed else compared(found["bare"], found["variant"]))
+
+
+def compared(bare, variant):
+    """Print each case; return 1 where one failed or is too far away."""
+    apart = distance(bare["answers"]["shades"], bare["answers"]["squares"])
+    print(f"one image and another, bare: {apart:.4f}")
+    bad = []
+    for case, answer in bare["answers"].items():
+        other = variant["answers"][case]
+        away, itself = distance(answer, other), distance(answer, bare["again"][case])
+        print(f"{case}: {away:.4f} from the variant, {itself:.4f} from itself; same tokens:", end=" ")
+        print(answer.get("tokens") == other.get("tokens"), answer.get("failed", ""), other.get("failed", ""))
+        bad += [case] if not away < apart else []
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    main()
