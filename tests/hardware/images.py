@@ -2,8 +2,8 @@
 
     python3 images.py DEPLOYED OUT [--variant "--cuda-graph-backend-prefill breakable"] [--gpus 0,1]
 
-DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. Both engines have the same weights, random
-ones too, and no prefix cache, and get the same requests. Each is asked twice, which shows how far one engine is from
+DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. Both engines have the same weights, be it
+random ones, no prefix cache, and get the same requests. Each is asked twice, which shows how far one engine is from
 itself, and about two images of one size, which shows how far answers are apart that must not be the same. OUT gets
 images.json. It ends with 1 where an answer failed, or a variant is not nearer to the command than one image to another.
 """
