@@ -272,3 +272,19 @@ def test_a_folder_that_somebody_filled_is_looked_at_and_never_removed(python: Pa
     (folder / OTHER).write_bytes(hub.files[OTHER])
     assert end_of(fetch(python, hub, folder)) == {"end": "complete"}
     assert hub.asked == []
+
+
+@pytest.mark.soak
+def test_hundreds_of_megabytes_come_whole_through_cuts_a_kill_and_wrong_bytes(python: Path, tmp_path: Path) -> None:
+    files = {**CONTENT, WEIGHTS: os.urandom(400_000_000), OTHER: os.urandom(200_000_000)}
+    with serving(Hub(files, bytes_a_second=100_000_000)) as hub:
+        hub.faults |= {WEIGHTS: ["cut", "busy", "cut"], OTHER: ["wrong", "unavailable"]}
+        with subprocess.Popen(fetching(python, hub, tmp_path / "model"), stdout=subprocess.DEVNULL) as killed:
+            came = tmp_path / "model.partial" / WEIGHTS
+            until(lambda: came.is_file() and came.stat().st_size > 100_000_000, 60, "a quarter of it is there")
+            killed.send_signal(signal.SIGKILL)
+        assert end_of(fetch(python, hub, tmp_path / "model")) == {"end": "complete"}
+        assert is_whole(tmp_path / "model", hub)
+        assert hub.faults == {WEIGHTS: [], OTHER: []}
+        assert hub.sent[WEIGHTS] < 1.1 * len(files[WEIGHTS]), "no cut costs more than what was on its way"
+        assert hub.sent[OTHER] == 2 * len(files[OTHER])
