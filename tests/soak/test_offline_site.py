@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,19 @@ SITE_PACKAGES = f"lib/python{bundles.HERE}/site-packages"
 
 @dataclass(frozen=True)
 class OfflineSite:
-    """An installation, and commands in a network of their own that reaches nothing."""
+    """An installation, and commands in a network of its own that reaches nothing."""
 
     folder: Path
     home: Path
+    network: int
+    """Process whose network it is."""
 
     def run(
         self, *words: str, cwd: Path | None = None, timeout_s: int = DEPLOY_S
     ) -> "subprocess.CompletedProcess[str]":
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(NETWORK)}
-        alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *words]
         return subprocess.run(
-            alone,
+            ["nsenter", f"--net=/proc/{self.network}/ns/net", *words],
             cwd=cwd or self.folder,
             env={**inherited, "HOME": str(self.home)},
             capture_output=True,
@@ -54,7 +56,18 @@ class OfflineSite:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> OfflineSite:
+def network() -> Iterator[int]:
+    """A process with a network of its own, which is the loopback."""
+    words = ["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as alone:
+        assert alone.stdout
+        assert alone.stdout.readline() == "up\n"
+        yield alone.pid
+        alone.kill()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, network: int) -> OfflineSite:
     """An installation of a bundle that was made for this Python, in parts of 56 MiB."""
     folder = tmp_path_factory.mktemp("offline")
     words = [str(INVOKE), "bundle.create", "--python", bundles.HERE, "--part-size", "56MiB"]
@@ -62,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> OfflineSite:
     assert made.returncode == 0, made.stderr
     assert all(path.stat().st_size <= 56 * 2**20 for path in (folder / "bundle").glob("*.part-*"))
     (folder / "home").mkdir()
-    site = OfflineSite(folder / "site", folder / "home")
+    site = OfflineSite(folder / "site", folder / "home", network)
     program = str(folder / "bundle" / "install.py")
     done = site.run("python3", program, "--to", str(site.folder), cwd=folder, timeout_s=INSTALL_S)
     assert done.returncode == 0, done.stderr
