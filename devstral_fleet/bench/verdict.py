@@ -10,6 +10,8 @@ from devstral_fleet.findings import Finding, MetricVerdict, Verdict, VerdictStat
 JUDGED_METRICS = ("output_throughput", "median_ttft_ms", "median_tpot_ms", "median_itl_ms")
 """Means and tails are shown, not judged: a single stalled request moves them."""
 COMPARED = ("accelerator", "hardware", "gpu_count", "tp", "model", "workload", "concurrency", "num_prompts")
+SAID_PERCENT = 1000
+"""A spread or tolerance beyond it is a number of no use."""
 SEVERITY: tuple[VerdictState, ...] = ("pass", "no-baseline", "not-comparable", "fail")
 
 
@@ -103,11 +105,21 @@ def noise_findings(measurement: Measurement, tolerances: Tolerances) -> tuple[Fi
     found = Finding(
         check=f"bench-{measurement.workload}-{measurement.concurrency}-steady",
         state="warn" if noisy else "ok",
-        summary=f"the {len(measurement.results)} repeats differ by at most {spread:.1f} % ({metric})"
-        + (f", which widens its tolerance to {widened:.0f} %" if noisy else ""),
+        summary=f"the {len(measurement.results)} repeats differ by {_spread(spread)} ({metric})"
+        + (_consequence(widened) if noisy else ""),
         fix="stop other work on the host, then run the benchmark again" if noisy else "",
     )
     return (found,)
+
+
+def _spread(percent: float) -> str:
+    return f"at most {percent:.1f} %" if percent < SAID_PERCENT else f"more than {SAID_PERCENT} %"
+
+
+def _consequence(percent: float) -> str:
+    if percent >= SAID_PERCENT:
+        return ", too much to judge by"
+    return f", which widens its tolerance to {percent:.0f} %"
 
 
 def judged_metrics(baseline: Baseline) -> tuple[str, ...]:

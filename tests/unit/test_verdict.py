@@ -186,6 +186,9 @@ def test_noise_is_a_finding() -> None:
     (finding,) = noise_findings(noisy, tolerances(40))
     assert finding.state == "warn"
     assert "differ by at most 40.0 % (median_ttft_ms), which widens its tolerance to 120 %" in finding.summary
+    wild = measurement(changed(median_ttft_ms=0.01), changed(median_ttft_ms=0.01), changed(median_ttft_ms=9.0))
+    (finding,) = noise_findings(wild, tolerances(40))
+    assert "differ by more than 1000 % (median_ttft_ms), too much to judge by" in finding.summary
     (quiet,) = noise_findings(measurement(changed(), changed()), tolerances(40))
     assert quiet.state == "ok"
 
