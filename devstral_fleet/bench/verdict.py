@@ -10,8 +10,6 @@ from devstral_fleet.findings import Finding, MetricVerdict, Verdict, VerdictStat
 JUDGED_METRICS = ("output_throughput", "median_ttft_ms", "median_tpot_ms", "median_itl_ms")
 """Means and tails are shown, not judged: a single stalled request moves them."""
 COMPARED = ("accelerator", "hardware", "gpu_count", "tp", "model", "workload", "concurrency", "num_prompts")
-SAID_PERCENT = 1000
-"""A spread or tolerance beyond it is a number of no use."""
 SEVERITY: tuple[VerdictState, ...] = ("pass", "no-baseline", "not-comparable", "fail")
 
 
@@ -100,24 +98,24 @@ def noise_findings(measurement: Measurement, tolerances: Tolerances) -> tuple[Fi
         return ()
     spreads = {metric: measurement.spread_percent(metric) for metric in JUDGED_METRICS}
     metric, spread = max(spreads.items(), key=lambda item: item[1])
-    widened = spread * tolerances.spread_factor
+    widened, useless = spread * tolerances.spread_factor, tolerances.useless_percent
     noisy = widened > tolerances.percent(measurement.accelerator)
     found = Finding(
         check=f"bench-{measurement.workload}-{measurement.concurrency}-steady",
         state="warn" if noisy else "ok",
-        summary=f"the {len(measurement.results)} repeats differ by {_spread(spread)} ({metric})"
-        + (_consequence(widened) if noisy else ""),
+        summary=f"the {len(measurement.results)} repeats differ by {_spread(spread, useless)} ({metric})"
+        + (_consequence(widened, useless) if noisy else ""),
         fix="stop other work on the host, then run the benchmark again" if noisy else "",
     )
     return (found,)
 
 
-def _spread(percent: float) -> str:
-    return f"at most {percent:.1f} %" if percent < SAID_PERCENT else f"more than {SAID_PERCENT} %"
+def _spread(percent: float, useless: float) -> str:
+    return f"at most {percent:.1f} %" if percent < useless else f"more than {useless:.0f} %"
 
 
-def _consequence(percent: float) -> str:
-    if percent >= SAID_PERCENT:
+def _consequence(percent: float, useless: float) -> str:
+    if percent >= useless:
         return ", too much to judge by"
     return f", which widens its tolerance to {percent:.0f} %"
 

@@ -199,6 +199,8 @@ class Tolerances(Value):
     """A change must be larger than so many times what the repeats differ among themselves."""
     failure_limit_percent: float = Field(ge=0, le=100)
     """More requests without an answer than this fail, whatever the speed."""
+    useless_percent: float = Field(gt=0)
+    """A spread, and a tolerance that follows from it, beyond this is said in words: nothing can be judged by it."""
 
     def percent(self, accelerator: Accelerator) -> float:
         """Percent a metric may be worse than its baseline on this accelerator."""

@@ -30,7 +30,13 @@ CHAT = Workload(
 
 def tolerances(percent: float, failure_limit_percent: float = 0.0) -> Tolerances:
     """The same percent for every accelerator."""
-    return Tolerances(default=percent, cpu=percent, spread_factor=3.0, failure_limit_percent=failure_limit_percent)
+    return Tolerances(
+        default=percent,
+        cpu=percent,
+        spread_factor=3.0,
+        failure_limit_percent=failure_limit_percent,
+        useless_percent=1000.0,
+    )
 
 
 def plan() -> DeploymentPlan:
