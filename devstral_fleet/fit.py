@@ -168,10 +168,15 @@ def _impossible(demand: Demand) -> list[str]:
             " take another number of hosts"
         )
     elif demand.tp and demand.tp > demand.gpu_count >= 1:
-        found.append(f"tp {demand.tp} needs {demand.tp} GPUs and the host has {demand.gpu_count}; use a smaller tp")
+        found.append(f"tp {demand.tp} needs {demand.tp} GPUs and {_have(demand)}; use a smaller tp")
     if demand.max_total_tokens and demand.max_total_tokens < demand.needed_tokens:
         found.append(_short_pool(demand.max_total_tokens, demand.needed_tokens))
     return found
+
+
+def _have(demand: Demand) -> str:
+    hosts = "the host has" if demand.nodes == 1 else f"its {demand.nodes} hosts together have"
+    return f"{hosts} {demand.gpu_count}"
 
 
 def _short_pool(pool: int, needed: int) -> str:
@@ -185,7 +190,7 @@ def _refusal(demand: Demand, tp: int, others: Sequence[Model]) -> str:
     if tp < demand.tp_floor and found.kv_pool_tokens >= demand.needed_tokens:
         sentence = (
             f"{model.name} on {gpu.name} takes {demand.tp_floor} GPUs (the cookbook's table)"
-            f" and the host has {demand.gpu_count}"
+            f" and {_have(demand)}"
         )
     return f"{sentence}. {_nearest(demand, tp, others)}"
 

@@ -57,6 +57,7 @@ def test_it_is_planned_and_not_deployed() -> None:
         (node("a", nodes_address="0.0.0.0:20000"), "is no private address"),
         (node("a", nodes_address="127.0.0.1:20000"), "is no private address"),
         (node("a", nodes_address="8.8.8.8:20000"), "is no private address"),
+        (node("a", tensor_parallel=8), "tp 8 needs 8 GPUs and its 2 hosts together have 4; use a smaller tp"),
         (node("a", tensor_parallel=1), "tp 1 does not divide over 2 hosts; use a multiple of 2"),
         (node("a", nodes=("a", "b", "c")), "no tp divides devstral-small-2's heads and 3 hosts with 6 GPUs together"),
         (gpu_host(nodes_address=MEETING), "fleet_nodes_address is for hosts with fleet_nodes"),
