@@ -188,10 +188,7 @@ def _refusal(demand: Demand, tp: int, others: Sequence[Model]) -> str:
     found, model, gpu = _at(demand, tp), demand.model, demand.gpu
     sentence = f"{model.name} does not fit on {demand.gpu_count} x {gpu.name}: {_sum(demand, tp)}"
     if tp < demand.tp_floor and found.kv_pool_tokens >= demand.needed_tokens:
-        sentence = (
-            f"{model.name} on {gpu.name} takes {demand.tp_floor} GPUs (the cookbook's table)"
-            f" and {_have(demand)}"
-        )
+        sentence = f"{model.name} on {gpu.name} takes {demand.tp_floor} GPUs (the cookbook's table) and {_have(demand)}"
     return f"{sentence}. {_nearest(demand, tp, others)}"
 
 
