@@ -1,15 +1,18 @@
 """Programs that run on a host by themselves: they survive a dropped connection, and can be asked and ended later.
 
-A job is a directory: `pid` (process group, and its start time), `rc` (exit status, appears whole when it has ended),
-`stdout`, `stderr`, and what the program writes. Secrets are read on the host, from files, into its environment.
+A job is a directory: `start` (the name of its last start), `pid` (process group, and its start time), `rc` (exit
+status, appears whole when it has ended), `stdout`, `stderr`, and what the program writes. Secrets are read on the host,
+from files, into its environment.
 """
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pydantic import ValidationError
 
+from devstral_fleet import job_programs
 from devstral_fleet.errors import UnreachableError, VerificationError
 from devstral_fleet.model import Value
 from devstral_fleet.redact import redact
@@ -20,114 +23,9 @@ TAIL_BYTES = 8192
 PATIENCE_S = 60.0
 """How long a host may be unreachable while a job is waited for; the job itself does not notice."""
 EVIDENCE_LINES = 20
+ANSWER_S = 5.0
+"""How long a start may take to appear on a host where its answer was lost."""
 
-# Runs on the host. The keeper is the leader of a new session: it writes `rc` when the program ends, and a signal to the
-# group reaches the program, not the keeper (its handlers do nothing, and a new program does not inherit handlers).
-_START = r"""
-import json, os, pathlib, signal, subprocess, sys
-job = json.load(sys.stdin)
-folder = pathlib.Path(job["directory"])
-secrets = {name: pathlib.Path(path).read_text().strip() for name, path in job["secret_environment"].items()}
-secrets.update(job["secrets"])
-os.umask(0o077)
-folder.mkdir(parents=True, exist_ok=True)
-for old in ("pid", "rc"):
-    (folder / old).unlink(missing_ok=True)
-def written(name, text):
-    partial = folder / ("." + name)
-    partial.write_text(text)
-    partial.replace(folder / name)
-ready, tell = os.pipe()
-if os.fork():
-    os.close(tell)
-    sys.stdout.write(os.read(ready, 64).decode())
-    sys.exit()
-os.setsid()
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-    signal.signal(number, lambda *_: None)
-out, err = (open(folder / name, "wb") for name in ("stdout", "stderr"))
-null = os.open(os.devnull, os.O_RDWR)
-for number in (0, 1, 2):
-    os.dup2(null, number)
-started = pathlib.Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
-written("pid", "%d %s\n" % (os.getpid(), started))
-os.write(tell, b"%d" % os.getpid())
-os.close(tell)
-try:
-    rc = subprocess.call(job["argv"], cwd=folder, env={**os.environ, **job["environment"], **secrets},
-                         stdin=null, stdout=out, stderr=err)
-except OSError as error:
-    err.write(("%s\n" % error).encode())
-    rc = 127
-err.close()
-written("rc", "%d\n" % (rc if rc >= 0 else 128 - rc))
-"""
-_POLL = r"""
-import json, pathlib, sys, time
-folder, size, until = pathlib.Path(sys.argv[1]), int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
-def text(name):
-    try:
-        return (folder / name).read_text()
-    except OSError:
-        return ""
-def tail(name):
-    try:
-        with open(folder / name, "rb") as file:
-            file.seek(max(0, file.seek(0, 2) - size))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-pid, started = (text("pid").split() + ["0", "0"])[:2]
-def living():
-    try:
-        stat = pathlib.Path("/proc/%s/stat" % pid).read_text().rsplit(")", 1)[1].split()
-        return stat[19] == started and stat[0] != "Z"
-    except OSError:
-        return False
-alive = living()
-while alive and not text("rc") and time.monotonic() < until:
-    time.sleep(0.02)
-    alive = living()
-rc = text("rc").strip()
-print(json.dumps({"running": alive and not rc, "exit_status": int(rc) if rc else None,
-                  "stdout_tail": tail("stdout"), "stderr_tail": tail("stderr")}))
-"""
-_KILL = r"""
-import os, pathlib, signal, sys, time
-grace_s, folders = float(sys.argv[1]), [pathlib.Path(path) for path in sys.argv[2:]]
-def members(folder, pid, started):
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (path / "stat").read_text().rsplit(")", 1)[1].split()
-            words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        ours = stat[2] == pid and (path.name != pid or stat[19] == started)
-        # In a container the program is in no group of ours; that it names a file of the job tells it.
-        inside = any(word.startswith(str(folder) + "/") for word in words)
-        if stat[0] != "Z" and (ours or inside):
-            found.append(int(path.name))
-    return found
-def end(folder):
-    job = (folder, *(folder / "pid").read_text().split())
-    def send(number):
-        for member in members(*job):
-            try:
-                os.kill(member, number)
-            except ProcessLookupError:
-                pass
-    send(signal.SIGTERM)
-    deadline = time.monotonic() + grace_s
-    while members(*job) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    send(signal.SIGKILL)
-    if not (folder / "rc").exists():
-        (folder / ".rc").write_text("137\n")
-        (folder / ".rc").replace(folder / "rc")
-for folder in folders:
-    end(folder)
-"""
 GRACE_S = 5.0
 
 
@@ -178,18 +76,37 @@ def start(
         secret_environment: variable -> file on the host that holds its value.
         secrets: variable -> value that no file holds; it goes through standard input, and is written nowhere.
 
+    Where the connection is lost meanwhile, the host is asked whether it has started; it is never started twice.
+
     Raises:
         VerificationError: it could not be started; a secret's file is missing, say.
+        UnreachableError: the connection was lost, and the host does not answer, or nothing has started there.
     """
+    name = uuid.uuid4().hex
     description = {
-        **{"directory": str(directory), "argv": list(argv), "environment": dict(environment)},
-        "secret_environment": {name: str(path) for name, path in secret_environment.items()},
+        "directory": str(directory),
+        "start": name,
+        "argv": list(argv),
+        "environment": dict(environment),
+        "secret_environment": {variable: str(path) for variable, path in secret_environment.items()},
         "secrets": dict(secrets or {}),
     }
-    result = shell.run(["python3", "-I", "-c", _START], stdin=json.dumps(description))
+    try:
+        result = shell.run(["python3", "-I", "-c", job_programs.START], stdin=json.dumps(description))
+    except UnreachableError:
+        if not (pid := _started(shell, directory, name)):
+            raise
+        return Job(directory=str(directory), pid=pid)
     if not result.ok or not result.stdout.isdigit():
         raise _failed(shell, f"the job in {directory} could not be started", result)
     return Job(directory=str(directory), pid=int(result.stdout))
+
+
+def _started(shell: Shell, directory: PurePosixPath | str, name: str) -> int:
+    """Return the process of a start whose answer was lost, over a new connection; 0 where nothing started."""
+    words = ["python3", "-I", "-c", job_programs.FIND, str(directory), name, f"{ANSWER_S:g}"]
+    found = shell.run(words, timeout_s=ANSWER_S + 30)
+    return int(found.stdout) if found.ok and found.stdout.isdigit() else 0
 
 
 def poll(shell: Shell, job: Job, *, hold_s: float = 0.0) -> JobState:
@@ -201,7 +118,7 @@ def poll(shell: Shell, job: Job, *, hold_s: float = 0.0) -> JobState:
     Raises:
         VerificationError: the look itself failed.
     """
-    words = ["python3", "-I", "-c", _POLL, job.directory, str(TAIL_BYTES), f"{hold_s:g}"]
+    words = ["python3", "-I", "-c", job_programs.POLL, job.directory, str(TAIL_BYTES), f"{hold_s:g}"]
     result = shell.run(words, timeout_s=hold_s + 30)
     if not result.ok:
         raise _failed(shell, f"the job in {job.directory} cannot be looked at", result)
@@ -258,7 +175,7 @@ def kill(shell: Shell, job: Job, *, grace_s: float = GRACE_S) -> None:
 
 
 def _kill(shell: Shell, directories: Sequence[str], grace_s: float) -> None:
-    words = ["python3", "-I", "-c", _KILL, f"{grace_s:g}", *directories]
+    words = ["python3", "-I", "-c", job_programs.KILL, f"{grace_s:g}", *directories]
     result = shell.run(words, timeout_s=grace_s * len(directories) + 20)
     if not result.ok:
         raise _failed(shell, f"the job in {' or '.join(directories)} could not be ended", result)

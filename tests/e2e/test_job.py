@@ -206,6 +206,37 @@ def test_a_host_that_stays_away_is_unreachable(tmp_path: Path) -> None:
         job.wait(_Flaky(away=1000), started, deadline_s=3600, clock=lambda: next(ticks), sleep=_pause)
 
 
+class _Answerless(LocalShell):
+    """A host whose first answer is lost: what it was told, it did."""
+
+    def __init__(self) -> None:
+        super().__init__("gpu01")
+        self.lost = False
+
+    def run(self, argv: Sequence[str], **options: Any) -> CommandResult:
+        done = super().run(argv, **options)
+        if not self.lost:
+            self.lost = True
+            raise UnreachableError("gpu01's answer was lost")
+        return done
+
+
+def test_a_start_whose_answer_is_lost_has_started_once(tmp_path: Path) -> None:
+    script = ["sh", "-c", "echo started >>../starts; sleep 1; echo done"]
+    started = job.start(_Answerless(), str(tmp_path / "job"), script, environment={}, secret_environment={})
+    assert finish(started).stdout_tail == "done\n"
+    assert (tmp_path / "starts").read_text() == "started\n"
+
+
+def test_a_start_that_never_came_is_not_taken_for_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "ANSWER_S", 0.1)
+    assert finish(start(tmp_path / "job", "exit 0")).ok
+    with pytest.raises(UnreachableError):
+        job.start(_Flaky(away=1), str(tmp_path / "job"), ["true"], environment={}, secret_environment={})
+
+
 def test_a_program_that_is_missing_ends_as_in_a_shell(tmp_path: Path) -> None:
     started = job.start(SHELL, str(tmp_path / "job"), ["no-such-program"], environment={}, secret_environment={})
     state = finish(started)
