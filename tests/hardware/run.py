@@ -8,6 +8,7 @@ folder and a log for each.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -56,12 +57,14 @@ def start(out, name, *words):
         return subprocess.Popen([sys.executable, *words], cwd=HERE, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def wait_for_environment(home):
-    """Wait until the first deploy has made the engine's environment, which the others share."""
+def wait_for_environment(home, program):
+    """Wait until the first deploy has made the engine's environment, which the others share, or has ended."""
     for _ in range(MARKER_S):
         if list(home.glob("environments/*/.complete")):
             return
-        time.sleep(1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(1)
+            return
 
 
 def main():
@@ -95,7 +98,7 @@ def main():
         words = ("--gpus", ",".join(map(str, range(first))), "--order", large, "--budget-s", left())
         running = [start(out, "large", *several, str(out / "large"), *words)]
         if count - first >= 2:
-            wait_for_environment(home)
+            wait_for_environment(home, running[0])
             rest = ",".join(map(str, range(first, first + 2)))
             words = ("--gpus", rest, "--order", "replicas", "--memory-gib", "0", "--budget-s", left())
             running.append(start(out, "replicas", *several, str(out / "replicas"), *words))

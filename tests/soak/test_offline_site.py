@@ -52,7 +52,8 @@ class OfflineSite:
     def host(self, **keys: object) -> None:
         """Write what its host `local` should be."""
         path = self.folder / "inventory" / "host_vars" / "local.yml"
-        path.write_text(json.dumps({**json.loads("".join(path.read_text().splitlines(keepends=True)[1:])), **keys}))
+        written = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        path.write_text(json.dumps({**json.loads("\n".join(written)), **keys}))
 
 
 @pytest.fixture(scope="module")
