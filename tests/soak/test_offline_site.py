@@ -116,7 +116,7 @@ def test_what_the_hosts_own_python_has_is_not_brought_again(site: OfflineSite, t
         site.host(fleet_host_torch=found[0].removeprefix("torch-").removesuffix(".dist-info"))
         (host,) = site.invoke("deploy", "--host", "local", "--no-bench")["hosts"]
         assert host["outcome"] == "deployed"
-        (environment,) = (tmp_path / "fleet" / "environments").iterdir()
-        assert not (environment / SITE_PACKAGES / "torch").exists()
+        (complete,) = (tmp_path / "fleet" / "environments").glob("*/.complete")
+        assert not (complete.parent / SITE_PACKAGES / "torch").exists()
     finally:
         site.run(".venv/bin/invoke", "stop", "--host", "local")
