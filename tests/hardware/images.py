@@ -15,12 +15,11 @@ import pathlib
 import struct
 import sys
 import tempfile
-import threading
 import urllib.error
 import urllib.request
 import zlib
 
-from side_by_side import Bare, engine_of
+from side_by_side import Bare, at_once, engine_of
 
 LIKELIEST = 20
 TOKENS = 8
@@ -108,16 +107,12 @@ def main():
     engine, arguments = engine_of(options.deployed), [*options.bare.split(), "--disable-radix-cache"]
     found = {}
 
-    def one(name, more, gpu):
+    def one(job):
+        name, more, gpu = job
         found[name] = asked(name, engine, [*arguments, *more], gpu, out)
 
     first, second = (int(gpu) for gpu in options.gpus.split(","))
-    jobs = (("bare", [], first), ("variant", options.variant.split(), second))
-    threads = [threading.Thread(target=one, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(one, (("bare", [], first), ("variant", options.variant.split(), second)))
     (out / "images.json").write_text(json.dumps(found, indent=1))
     failed = [name for name, answers in found.items() if "failed" in answers]
     sys.exit(f"failed: {', '.join(failed)}" if failed else compared(found["bare"], found["variant"]))

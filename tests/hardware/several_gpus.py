@@ -15,9 +15,8 @@ import json
 import pathlib
 import subprocess
 import sys
-import threading
 
-from side_by_side import Run, invoke
+from side_by_side import Run, at_once, invoke
 
 SMALL, LARGE = "devstral-small-2", "devstral-2"
 SITES = ("large", "replicas", "pair")
@@ -74,11 +73,7 @@ def on_every(site, out, inventory, hosts, step, verb, *words):
         except ValueError as error:  # no JSON: its log says why
             ended[host] = {"failed": str(error)}
 
-    threads = [threading.Thread(target=one, args=(host,)) for host in hosts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(one, hosts)
     return ended
 
 

@@ -8,6 +8,7 @@ the machine may have nothing else. What a step needs is known before it begins; 
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -54,6 +55,12 @@ class Run:
             self.results[name] = found
             (self.out / "results.json").write_text(json.dumps(self.results, indent=1))
         print(name, json.dumps(found)[:300], flush=True)
+
+
+def at_once(work, items):
+    """Do the same work for each item, all at the same time, and wait for all."""
+    with concurrent.futures.ThreadPoolExecutor(len(items)) as pool:
+        list(pool.map(work, items))
 
 
 def invoke(site, out, name, *words):

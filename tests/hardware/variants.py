@@ -13,9 +13,8 @@ import json
 import pathlib
 import queue
 import tempfile
-import threading
 
-from side_by_side import Run, bare, engine_of, pairs
+from side_by_side import Run, at_once, bare, engine_of, pairs
 
 
 def work_off(run, gpu, engine, arguments, levels, waiting, needs_s):
@@ -48,16 +47,10 @@ def main():
     for variant in json.loads(options.variants).items():
         waiting.put(variant)
     engine, levels = engine_of(options.deployed), pairs(options.levels)
-    threads = [
-        threading.Thread(
-            target=work_off, args=(run, int(gpu), engine, options.bare.split(), levels, waiting, options.needs_s)
-        )
-        for gpu in options.gpus.split(",")
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(
+        lambda gpu: work_off(run, int(gpu), engine, options.bare.split(), levels, waiting, options.needs_s),
+        options.gpus.split(","),
+    )
     for line in compared(run.results):
         print(line)
 
