@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -11,6 +11,7 @@ from typing import IO, cast
 import zstandard
 
 from devstral_fleet.bundle.manifest import FileDigest, part_name
+from devstral_fleet.errors import ConfigurationError
 
 LEVEL = 12
 """Half of the best ratio's gain for a tenth of its time."""
@@ -33,10 +34,18 @@ def digests(files: Mapping[str, Path]) -> tuple[FileDigest, ...]:
     return tuple(digest(path, name) for name, path in sorted(files.items()))
 
 
-def pack(files: Mapping[str, Path], folder: Path, bundle: str, part_bytes: int) -> tuple[FileDigest, ...]:
+def pack(
+    files: Mapping[str, Path], known: Iterable[FileDigest], folder: Path, bundle: str, part_bytes: int
+) -> tuple[FileDigest, ...]:
     """Write the files' parts into a folder, none larger than `part_bytes`; return them in their order.
 
     The same files give the same tar: no time, owner or order of this machine is in it.
+
+    Args:
+        known: what `digests` said of the files.
+
+    Raises:
+        ConfigurationError: a file has changed since.
     """
     pieces = _Pieces(folder, part_bytes)
     settings = zstandard.ZstdCompressionParameters.from_level(
@@ -48,19 +57,23 @@ def pack(files: Mapping[str, Path], folder: Path, bundle: str, part_bytes: int) 
         packer.stream_writer(cast("IO[bytes]", pieces), closefd=False) as out,
         tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for name, path in sorted(files.items()):
-            _add(tar, name, path)
+        for one in known:
+            _add(tar, one, files[one.name])
     parts = pieces.paths
     names = [part_name(bundle, number, len(parts)) for number in range(1, len(parts) + 1)]
     return tuple(digest(path.rename(folder / name), name) for path, name in zip(parts, names, strict=True))
 
 
-def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
-    member = tarfile.TarInfo(name)
+def _add(tar: tarfile.TarFile, known: FileDigest, path: Path) -> None:
+    member = tarfile.TarInfo(known.name)
     member.size = path.stat().st_size
     member.mode = 0o755 if os.access(path, os.X_OK) else 0o644
     with path.open("rb") as file:
         tar.addfile(member, file)
+    if digest(path, known.name) != known:
+        raise ConfigurationError(
+            f"{path} was changed while the bundle was made", fix="leave the checkout alone meanwhile, make it again"
+        )
 
 
 class _Pieces:

@@ -4,6 +4,7 @@ from devstral_fleet.report import chart
 from devstral_fleet.report import format as fmt
 from devstral_fleet.report.chart import Chart, Scale
 from devstral_fleet.report.model import HostReport
+from devstral_fleet.report.proofs import told
 from devstral_fleet.report.tables_proof import whole_s
 from devstral_fleet.startup import Startup
 
@@ -13,11 +14,11 @@ HISTORY = 8
 
 
 def waterfall(host: HostReport) -> Chart | None:
-    """Draw it; None where this run made no start."""
-    start = host.startup
+    """Draw it; None where no start is known."""
+    proof, _ = told(host, "startup")
+    start, earlier = proof.startup, proof.earlier_startups[:HISTORY]
     if start is None or not start.stages:
         return None
-    earlier = host.earlier_startups[:HISTORY]
     marks = chart.ticks(max(whole_s(each) for each in (start, *earlier)), 4)
     x = Scale(0, marks[-1], LEFT, RIGHT)
     bottom = TOP + ROW * (len(start.stages) + bool(earlier) * (1 + len(earlier)))

@@ -151,6 +151,22 @@ class BenchRow(Value):
         )
 
 
+class Proof(Value):
+    """What an earlier run proved of the same release on the same host, told again in the report of a later one."""
+
+    run: str
+    """Id of the run that proved it."""
+    finished: str
+    accuracy: tuple[AccuracyResult, ...] = ()
+    tool_cases: tuple[Finding, ...] = ()
+    acceptance: tuple[Finding, ...] = ()
+    """Of the host and its GPUs, whatever served."""
+    startup: Startup | None = None
+    earlier_startups: tuple[Startup, ...] = ()
+    tasks: tuple[TaskReport, ...] = ()
+    """The slowest of the deploy that made the start."""
+
+
 class HostReport(Value):
     """What one run did on one host, and what it found there."""
 
@@ -183,6 +199,8 @@ class HostReport(Value):
     """The start of what serves, where this run made it."""
     earlier_startups: tuple[Startup, ...] = ()
     """The starts on this host before it, newest first."""
+    proofs: tuple[Proof, ...] = ()
+    """What this run did not prove itself and earlier ones did, newest first; no part of `state`."""
     error: ErrorReport | None = None
     versions: VersionsFacts | None = None
     facts: HostFacts | None = None

@@ -7,6 +7,7 @@ from devstral_fleet.plan import DeploymentPlan, MemoryArithmetic
 from devstral_fleet.report import format as fmt
 from devstral_fleet.report import tables_bench, tables_proof
 from devstral_fleet.report.model import BenchRow, HostReport, RunReport
+from devstral_fleet.report.proofs import told
 from devstral_fleet.report.table import Table, table
 
 BEST: dict[str, Callable[..., BenchRow]] = {"output_throughput": max, "median_ttft_ms": min, "median_tpot_ms": min}
@@ -92,9 +93,11 @@ def arithmetic(memory: MemoryArithmetic | None) -> Table:
 
 
 def tasks(host: HostReport) -> Table:
-    """The slowest tasks of the playbooks."""
-    rows = ((task.name, "changed" if task.changed else "ok", fmt.duration(task.seconds)) for task in host.tasks)
-    return table("Slowest tasks", ("task", "result", "took"), rows, numeric=(2,))
+    """The slowest tasks of the playbooks: of this run, or of the deploy that started what it looked at."""
+    proof, run = told(host, "startup")
+    seen, note = (host.tasks, "") if host.tasks else (proof.tasks, run)
+    rows = ((task.name, "changed" if task.changed else "ok", fmt.duration(task.seconds)) for task in seen)
+    return table("Slowest tasks", ("task", "result", "took"), rows, numeric=(2,), note=note)
 
 
 def headline(host: HostReport) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,15 +13,11 @@ from devstral_fleet.bench.accuracy import AccuracyResult
 from devstral_fleet.findings import Finding
 from devstral_fleet.report import format as fmt
 from devstral_fleet.report.model import HostReport
+from devstral_fleet.report.proofs import LOOKED, TOOL_CASE, told
 from devstral_fleet.report.table import Cell, Table, table
 from devstral_fleet.report.tables_bench import VERDICT_STATES
 from devstral_fleet.startup import Startup
 
-ACCEPTANCE = frozenset({"gpu-start", "host-bandwidth", "all-reduce", "diagnostics", "all-to-all"})
-"""Findings after `doctor --acceptance` that are its measurements; each has a name in `checks_start` or
-`checks_diagnostics`."""
-TOOL_CASE = "tools-"
-"""How a finding of `verify --tools` begins."""
 STARTUP = "Start-up"
 UNKNOWN_CASES = "other cases"
 """Cases that this version does not know: the report of another one."""
@@ -28,17 +25,24 @@ UNKNOWN_CASES = "other cases"
 
 def tables(host: HostReport) -> Iterable[Table]:
     """Return them in the order they are read, empty ones among them."""
-    cases = [item for item in host.smoke if item.check.startswith(TOOL_CASE)]
-    measured = [item for item in host.findings_after if item.check in ACCEPTANCE]
-    yield accuracy(host.accuracy)
-    yield tool_groups(cases)
-    yield findings("Tool call cases", cases, folded=True)
-    yield findings("Acceptance", measured, evidence=True)
+    asked, asked_by = told(host, "tool_cases")
+    answered, answered_by = told(host, "accuracy")
+    measured, measured_by = told(host, "acceptance")
+    started, started_by = told(host, "startup")
+    yield _by(accuracy(answered.accuracy), answered_by)
+    yield _by(tool_groups(asked.tool_cases), asked_by)
+    yield _by(findings("Tool call cases", asked.tool_cases, folded=True), asked_by)
+    yield _by(findings("Acceptance", measured.acceptance, evidence=True), measured_by)
     yield findings("Smoke checks", [item for item in host.smoke if not item.check.startswith(TOOL_CASE)])
     yield findings("Findings before", host.findings_before)
-    yield findings("Findings after", [item for item in host.findings_after if item.check not in ACCEPTANCE])
-    yield startup(host.startup)
-    yield startups(host)
+    yield findings("Findings after", [item for item in host.findings_after if item.check not in LOOKED])
+    yield _by(startup(started.startup), started_by)
+    yield _by(startups(started.startup, started.earlier_startups), started_by)
+
+
+def _by(value: Table, run: str) -> Table:
+    """Say below a table which earlier run it is of."""
+    return replace(value, note=" ".join(filter(None, (value.note, run))))
 
 
 def findings(caption: str, items: Sequence[Finding], *, evidence: bool = False, folded: bool = False) -> Table:
@@ -88,14 +92,10 @@ def startup(seen: Startup | None) -> Table:
     )
 
 
-def startups(host: HostReport) -> Table:
-    """One row for each start on this host, newest first."""
-    every = (*((host.startup,) if host.startup else ()), *host.earlier_startups)
-    rows = (
-        (each.started, each.release, fmt.duration(whole_s(each)), fmt.duration(each.ready_s))
-        for each in every
-        if host.earlier_startups
-    )
+def startups(newest: Startup | None, earlier: Sequence[Startup]) -> Table:
+    """One row for each start on this host, newest first; none where there was one."""
+    every = (*((newest,) if newest else ()), *earlier) if earlier else ()
+    rows = ((each.started, each.release, fmt.duration(whole_s(each)), fmt.duration(each.ready_s)) for each in every)
     return table("Starts on this host", ("started", "release", "whole", "process to ready"), rows, numeric=(2, 3))
 
 

@@ -12,10 +12,11 @@ from devstral_fleet.bench.measurement import Measurement
 from devstral_fleet.bench.selection import Chosen
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
+from devstral_fleet.report import proofs
 from devstral_fleet.report.model import RunReport
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows import measuring, proving
-from devstral_fleet.workflows.compare import read
+from devstral_fleet.workflows.compare import newest, read
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, Target, inventory_directory, inventory_path, targets
 from devstral_fleet.workflows.report import directory
@@ -112,6 +113,8 @@ def _already(target: Target, points: tuple[Chosen, ...], earlier: RunReport | No
 def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish, work: Work) -> None:
     """Measure one host under its lock, so that no deploy changes what is measured; what serves must be the plan's.
 
+    Its report tells what earlier runs proved of the same release, too: the start, tool calls, accuracy, acceptance.
+
     With --save-baseline the measurement becomes the baseline, whatever the old one says of it.
     """
     repeats = wish.repeats or work.points[0].workload.smoke_repeats
@@ -120,11 +123,13 @@ def bench_host(host: Host, run_id: str, inventory: Path, wish: Wish, work: Work)
         measured = measuring.measure(
             host, run_id, work.points, repeats, time_limit_s=wish.time_limit_s, already=work.already
         )
+    known = host.record.known
+    known["proofs"] = proofs.earlier(host.name, known.get("release", ""), newest(project.runs()))
     judged = measuring.judge(host, measured, inventory, wish.words)
     if wish.save_baseline:
         rows = [baselines.record(one, repeats=len(one.results)) for one in measured]
         path = baselines.save(inventory_directory(inventory), host.name, rows)
-        host.record.known["baseline_command"] = ""
+        known["baseline_command"] = ""
         host.record.console.host(host.name, f"baseline recorded in {path}")
         host.record.outcome = "recorded"
     else:

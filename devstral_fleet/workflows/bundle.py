@@ -157,7 +157,7 @@ def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made
         bundle = hashlib.sha256("".join(f"{one.name}\0{one.sha256}" for one in digests).encode()).hexdigest()[
             :ID_DIGITS
         ]
-        parts = pack.pack(files, made, bundle, part_bytes(order.part_size))
+        parts = pack.pack(files, digests, made, bundle, part_bytes(order.part_size))
     return Manifest(
         id=bundle,
         created=utc_now(),

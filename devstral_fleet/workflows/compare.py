@@ -1,5 +1,7 @@
 """compare: what two runs measured, or one run's hosts among themselves."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -54,6 +56,13 @@ def read(folder: Path) -> RunReport:
             f"{folder.name}: its report cannot be read: {where}: {problem['msg']}",
             fix="it was written by another version of this toolkit: measure again",
         ) from error
+
+
+def newest(root: Path) -> Iterator[RunReport]:
+    """Read the runs that are kept, newest first; one that has no report, or another version's, is left out."""
+    for folder in sorted(root.glob("*"), reverse=True):
+        with suppress(ConfigurationError, OSError):
+            yield read(folder)
 
 
 def _show(console: Console, found: Comparison) -> None:

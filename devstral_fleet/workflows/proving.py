@@ -46,8 +46,10 @@ def wait(host: Host) -> EngineFacts:
 def compare(host: Host, engine: EngineFacts) -> None:
     """Check that what runs is what was planned."""
     versions: VersionsFacts = versions_probe.read(host.shell, host.python("--interactive"))
+    releases = host.releases()
     host.record.known.update(versions=versions, server_info=engine.server_info)
-    findings = checks.after(host.plan, host.service(), engine, versions, host.releases())
+    host.record.known.setdefault("release", releases.serving)  # a deploy knows which one it makes
+    findings = checks.after(host.plan, host.service(), engine, versions, releases)
     findings += checks_docker.after(host.plan, host.docker())
     host.record.require("findings_after", findings, "what serves is not what was planned")
 

@@ -176,6 +176,41 @@ def test_the_verb_asks_the_real_engine(served: Site, file: Path) -> None:
 
 
 @pytest.mark.soak
+def test_the_report_of_every_workload_tells_all_that_was_proven_of_the_release(served: Site, file: Path) -> None:
+    """What GPUs alone have (their clock, acceptance) and other hardware's numbers are no part of it."""
+    for words in (("verify", "--tools"), ("accuracy", "--questions", "1", "--data", str(file))):
+        ended = served.invoke(*words)
+        assert ended.exit_code == 0, ended.text
+
+    ended = served.invoke("bench", "--workload", "all", "--repeats", "2", "--json")
+
+    assert ended.exit_code == 0, ended.text
+    (host,) = ended.document["hosts"]
+    assert host["release"] == served.link("serving")
+    told = {kind for proof in host["proofs"] for kind in ("accuracy", "tool_cases", "startup") if proof[kind]}
+    assert told == {"accuracy", "tool_cases", "startup"}
+    started = next(proof for proof in host["proofs"] if proof["startup"])
+    assert (started["startup"]["release"], len(started["tasks"])) == (host["release"], 10)
+    assert {row["workload"] for row in host["bench"]} == {"chat-smoke", "reasoning-smoke", "summarization-smoke"}
+    run = max(served.runs.glob("*-bench-*/report.json")).parent
+    page, text = (run / "report.html").read_text(), (run / "report.md").read_text()
+    parts = (
+        "Throughput against speed for a user",
+        "Latency",
+        "Benchmark",
+        "Verdict",
+        "Accuracy",
+        "Tool calls",
+        "Start-up",
+        "Slowest tasks",
+    )
+    for caption in (*parts, "Fingerprint", "Plan"):
+        assert f"### {caption}" in text
+        assert caption in page
+    assert page.count("<svg") >= 4
+
+
+@pytest.mark.soak
 def test_random_weights_fail_a_baseline_and_pass_their_own(
     served: Site, file: Path, benchmark: AccuracyBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,8 @@ def test_bench_says_how_far_it_is_and_keeps_no_details(proven: Site) -> None:
     assert {row["goodput"]["objective"]["ttft_ms"] for row in host["bench"]} == {1000.0}
     assert [finding["summary"] for finding in host["findings_after"] if finding["check"] == "bench-saturation"]
     assert host["baseline_command"] == ".venv/bin/invoke bench --host local --concurrency 1,2,4 --save-baseline"
+    (started,) = (proof["startup"] for proof in host["proofs"] if proof["startup"])
+    assert started["release"] == host["release"] == proven.link("serving")
     run = max(proven.runs.glob("*/report.json")).parent
     assert "generated_texts" not in (run / "report.json").read_text()
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]

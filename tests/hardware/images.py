@@ -1,11 +1,12 @@
 """Whether a variant of the bare command answers as it does, about images too: log-probabilities beside each other.
 
-    python3 images.py DEPLOYED OUT [--variant "--cuda-graph-backend-prefill breakable"] [--gpus 0,1]
+    python3 images.py DEPLOYED OUT [--variant "--cuda-graph-backend-prefill breakable"] [--gpus 0,1] [--homes DIR]
 
 DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. Both engines have the same weights, be it
-random ones, no prefix cache, and get the same requests. Each is asked twice, which shows how far one engine is from
-itself, and about two images of one size, which shows how far answers are apart that must not be the same. OUT gets
-images.json. It ends with 1 where an answer failed, or a variant is not nearer to the command than one image to another.
+random ones, no prefix cache, and get the same requests, on two GPUs at the same time or on one after the other. Each is
+asked twice, which shows how far one engine is from itself, and about two images of one size, which shows how far apart
+answers are that must not be the same. OUT gets images.json. It ends with 1 where an answer failed, or a variant is not
+nearer to the command than one image to another.
 """
 
 import argparse
@@ -14,12 +15,11 @@ import json
 import pathlib
 import struct
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zlib
 
-from side_by_side import Bare, at_once, engine_of
+from side_by_side import BARE, Bare, at_once, engine_of, home_of
 
 LIKELIEST = 20
 TOKENS = 8
@@ -73,9 +73,9 @@ def ask(server, what):
     return {"prompt_tokens": found["usage"]["prompt_tokens"], "tokens": [t["token"] for t in tokens], "first": first}
 
 
-def asked(name, engine, arguments, gpu, out):
+def asked(name, engine, arguments, gpu, homes, out):
     """Start an engine, ask it everything twice, end it."""
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True) as home:
+    with home_of(homes, gpu) as home:
         server = Bare(*engine, arguments, home, out / f"{name}-server.log", gpu)
         try:
             ready_s = server.ready_s()
@@ -99,8 +99,9 @@ def main():
     parser.add_argument("deployed", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--variant", default="--cuda-graph-backend-prefill breakable")
-    parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
+    parser.add_argument("--bare", default=BARE)
     parser.add_argument("--gpus", default="0,1")
+    parser.add_argument("--homes", type=pathlib.Path, help="with gpu0, gpu1: homes with what was compiled before")
     options = parser.parse_args()
     out = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -109,10 +110,14 @@ def main():
 
     def one(job):
         name, more, gpu = job
-        found[name] = asked(name, engine, [*arguments, *more], gpu, out)
+        found[name] = asked(name, engine, [*arguments, *more], gpu, options.homes, out)
 
-    first, second = (int(gpu) for gpu in options.gpus.split(","))
-    at_once(one, (("bare", [], first), ("variant", options.variant.split(), second)))
+    gpus = [int(gpu) for gpu in options.gpus.split(",")]
+    jobs = (("bare", [], gpus[0]), ("variant", options.variant.split(), gpus[-1]))
+    if len(gpus) > 1:
+        at_once(one, jobs)
+    else:
+        list(map(one, jobs))
     (out / "images.json").write_text(json.dumps(found, indent=1))
     failed = [name for name, answers in found.items() if "failed" in answers]
     sys.exit(f"failed: {', '.join(failed)}" if failed else compared(found["bare"], found["variant"]))

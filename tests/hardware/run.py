@@ -1,10 +1,11 @@
 """Install the bundle that lies beside it on this GPU machine, then deploy, measure and compare: all of this folder.
 
-    python3 run.py [--to /srv/fleet] [--out /srv/out] [--budget-s 1500] [--variants JSON] [--keys JSON]
+    python3 run.py [--to /srv/fleet] [--out /srv/out] [--budget-s 1500] [--variants JSON] [--keys JSON] [--beside JSON]
 
 One GPU: side_by_side.py. Two or more: several_gpus.py with Devstral 2 on as many as it needs, and, where two more are
-left, the replicas on those at the same time. Then, in the time that is left, variants.py on all of them. OUT has a
-folder and a log for each.
+left, the replicas on those at the same time; or, with --beside, the bare command beside our deploy on each of them,
+which has the keys that the JSON gives for its GPU, then images.py. Then, in the time that is left, variants.py on all
+of them. OUT has a folder and a log for each.
 """
 
 import argparse
@@ -20,6 +21,8 @@ NEEDED = {"h100": 4, "h200": 2}
 """GPUs that Devstral 2 takes of a kind, as the catalog says."""
 PARTS_S = 330
 """What the variants take at least: an engine with nothing compiled before, measured, and one more."""
+KEPT_S = 170
+"""And where an engine has started there before, and been measured."""
 MARKER_S = 300
 VARIANTS = {
     "again": "",
@@ -76,6 +79,7 @@ def main():
     parser.add_argument("--variants", default=json.dumps(VARIANTS))
     parser.add_argument("--levels", default="100:500")
     parser.add_argument("--keys", default="{}", help="JSON: keys of the host that win")
+    parser.add_argument("--beside", help="JSON: keys of a deploy that win, a set for each GPU")
     options = parser.parse_args()
     begun, out = time.monotonic(), options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -88,8 +92,15 @@ def main():
     def left():
         return str(options.budget_s - (time.monotonic() - begun))
 
-    site, first = str(options.to), min(NEEDED[kind], count)
-    if count == 1:
+    site, first, homes, needs_s = str(options.to), min(NEEDED[kind], count), (), PARTS_S
+    every = ",".join(map(str, range(count)))
+    if options.beside:
+        words = ("--gpus", every, "--order", "beside", "--each", options.beside, "--memory-gib", "0")
+        start(out, "each", "several_gpus.py", site, str(out / "each"), *words, "--budget-s", left()).wait()
+        homes, needs_s = ("--homes", str(out / "each" / "homes")), KEPT_S
+        deployed = out / "each" / "deploy-gpu0.json"
+        start(out, "images", "images.py", str(deployed), str(out / "images"), "--gpus", every, *homes).wait()
+    elif count == 1:
         start(out, "alone", "side_by_side.py", site, str(out / "alone"), "--budget-s", left()).wait()
         deployed = out / "alone" / "deploy.json"
     else:
@@ -105,8 +116,9 @@ def main():
         for program in running:
             program.wait()
         deployed = next(iter(sorted(out.glob("*/replicas-deploy-*.json"))))
-    if float(left()) > PARTS_S:
-        words = ("--gpus", ",".join(map(str, range(count))), "--variants", options.variants, "--levels", options.levels)
+    if float(left()) > needs_s:
+        words = ("--gpus", every, "--variants", options.variants, "--levels", options.levels, *homes)
+        words += ("--without-bare",) if homes else ()
         start(out, "variants", "variants.py", str(deployed), str(out / "variants"), *words, "--budget-s", left()).wait()
 
 

@@ -1,6 +1,9 @@
 """Devstral 2 over GPUs of one machine, the 24B on each of them and over all of them: deployed, measured, compared.
 
     python3 several_gpus.py SITE OUT [--gpus 0,1] [--order large,replicas,pair] [--budget-s 1400]
+    python3 several_gpus.py SITE OUT --order beside --each '[{}, {"fleet_profiles": ["prefill-graphs"]}]'
+
+The second one is side_by_side.py on each GPU at the same time, with keys of its own for each of them.
 
 Several of these may run on one machine at the same time, each on GPUs of its own, once the engine's environment is
 complete: its folder is the same for all of them.
@@ -16,15 +19,18 @@ import pathlib
 import subprocess
 import sys
 
-from side_by_side import Run, at_once, invoke
+from side_by_side import BARE, LEVELS, Run, at_once, bare, engine_of, home_of, invoke, pairs
 
 SMALL, LARGE = "devstral-small-2", "devstral-2"
 SITES = ("large", "replicas", "pair")
 """One engine of the large model over all GPUs, one of the small model on each of them, one over all of them."""
+BESIDE = "beside"
+"""The small model on each of them again, beside the bare command."""
 CHANGED = {"fleet_environment": {"FLEET_TRIAL": "1"}}
 HOPELESS = {"fleet_health_deadline_s": 20}
 """Keys of a second release, and of a third that no engine can be ready for."""
 PORT = 30000
+BARE_S = 380
 FILL = """
 import sys
 held = [bytearray(b"x") * 2**30 for _ in range(int(sys.argv[1]))]
@@ -34,20 +40,20 @@ print(open("/proc/meminfo").readline().strip())
 
 def hosts_of(name, gpus):
     """The hosts of a site, each a part of this machine: name -> keys without `fleet_`."""
-    if name == "replicas":
+    if name in ("replicas", BESIDE):
         return {f"gpu{gpu}": {"model": SMALL, "gpus": [gpu], "tensor_parallel": 1} for gpu in gpus}
     model = LARGE if name == "large" else SMALL
     return {"gpus" + "-".join(map(str, gpus)): {"model": model, "gpus": gpus, "tensor_parallel": len(gpus)}}
 
 
 def write_inventory(out, name, gpus, local, home, last):
-    """Write the inventory of one of SITES; return its path and hosts. `last`: keys that win."""
+    """Write the inventory of one of SITES; return its path and hosts. `last`: keys that win, one set for each GPU."""
     hosts = {}
-    for host, keys in hosts_of(name, gpus).items():
+    for (host, keys), wins in zip(hosts_of(name, gpus).items(), last, strict=False):
         own = {f"fleet_{key}": value for key, value in keys.items()}
         place = f"{home}-{host}"
         share_environments(home, place)
-        hosts[host] = {**local, **own, "fleet_home": place, "fleet_port": PORT + keys["gpus"][0], **last}
+        hosts[host] = {**local, **own, "fleet_home": place, "fleet_port": PORT + keys["gpus"][0], **wins}
     path = out / "sites" / name / "hosts.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"all": {"hosts": hosts}}, indent=1))
@@ -94,6 +100,7 @@ def main():
     parser.add_argument("--memory-gib", type=int, default=70)
     parser.add_argument("--budget-s", type=float, default=1400)
     parser.add_argument("--keys", default="{}", help="JSON: keys of every host that win; null removes one")
+    parser.add_argument("--each", help="JSON: such keys, one set for each GPU, for hosts of one GPU each")
     options = parser.parse_args()
     site, out = options.site.absolute(), options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -105,9 +112,33 @@ def main():
     home = str(pathlib.Path(local["fleet_home"]).expanduser())
     gpus = [int(word) for word in options.gpus.split(",")]
     run.step("memory", 0, lambda: fill_memory(options.memory_gib))
+    last = json.loads(options.each) if options.each else [json.loads(options.keys)] * len(gpus)
     for name in options.order.split(","):
-        inventory, hosts = write_inventory(out, name, gpus, local, home, json.loads(options.keys))
-        serve(run, site, inventory, hosts, name, options.workload)
+        inventory, hosts = write_inventory(out, name, gpus, local, home, last)
+        if name == BESIDE:
+            beside(run, site, inventory, hosts, options.workload)
+        else:
+            serve(run, site, inventory, hosts, name, options.workload)
+
+
+def beside(run, site, inventory, hosts, workload):
+    """Deploy and measure on each GPU, then the bare command there, then deploy again, with what is kept."""
+
+    def every(needs_s, title, *words):
+        run.step(title, needs_s, lambda: on_every(site, run.out, inventory, hosts, title, *words))
+
+    def command(host):
+        gpu = int(host.removeprefix("gpu"))
+        engine = engine_of(run.out / f"deploy-{host}.json")
+        with home_of(run.out / "homes", gpu) as home:
+            bare(run, f"bare-{host}", engine, BARE.split(), pairs(LEVELS), BARE_S, home, gpu)
+
+    every(200, "deploy", "deploy", "--no-bench")
+    every(170, "bench", "bench", "--workload", workload, "--repeats", "1")
+    every(0, "stop", "stop")
+    at_once(command, hosts)
+    every(150, "deploy-again", "deploy", "--no-bench")
+    every(0, "stop-again", "stop")
 
 
 def serve(run, site, inventory, hosts, name, workload):

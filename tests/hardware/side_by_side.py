@@ -26,6 +26,9 @@ PORT = 31555
 """Of the engine on GPU 0; the one on GPU 1 has the next."""
 READY_S = 300
 INTERVAL_S = 0.5
+LEVELS = "1:10,16:80,100:500"
+BARE = "--tool-call-parser mistral --load-format dummy"
+"""The cookbook's command, but for the weights, which are random here."""
 LENGTHS = ("--dataset-name", "random-ids", "--random-input-len", "1000", "--random-output-len", "1000")
 DRAW = ("--random-range-ratio", "0.0", "--seed", "1", "--request-rate", "inf")
 
@@ -117,6 +120,18 @@ class Bare:
         self.process.wait(60)
 
 
+@contextlib.contextmanager
+def home_of(homes, gpu):
+    """Give a GPU's home below `homes`, with what was compiled there before; without `homes` an empty one."""
+    if homes:
+        place = homes.absolute() / f"gpu{gpu}"
+        place.mkdir(parents=True, exist_ok=True)
+        yield str(place)
+        return
+    with tempfile.TemporaryDirectory(prefix=f"gpu{gpu}-", ignore_cleanup_errors=True) as place:
+        yield place
+
+
 def measured(server, level, prompts, out, name):
     """Run the benchmark at one level; return its line without what every request did."""
     result = out / f"{name}.jsonl"
@@ -162,8 +177,8 @@ def main():
     parser.add_argument("site", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--workload", default="chat")
-    parser.add_argument("--levels", default="1:10,16:80,100:500")
-    parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
+    parser.add_argument("--levels", default=LEVELS)
+    parser.add_argument("--bare", default=BARE)
     parser.add_argument("--budget-s", type=float, default=1500)
     parser.add_argument("--config-s", type=float, default=380, help="what one configuration takes")
     options = parser.parse_args()
@@ -177,7 +192,7 @@ def main():
     run.step("tools", 60, lambda: invoke(site, out, "tools", "verify", *host, "--tools"))
     run.step("stop", 0, lambda: invoke(site, out, "stop", "stop", *host))
     engine = engine_of(out / "deploy.json")
-    with tempfile.TemporaryDirectory(prefix="bare-", ignore_cleanup_errors=True) as home:
+    with home_of(None, 0) as home:
         bare(run, "bare", engine, options.bare.split(), pairs(options.levels), options.config_s, home)
     run.step("deploy again", 150, lambda: invoke(site, out, "deploy-again", "deploy", *host, "--no-bench"))
     run.step("stop again", 0, lambda: invoke(site, out, "stop-again", "stop", *host))

@@ -1,26 +1,28 @@
 """The bare command beside variants of it, one setting changed in each: start to ready and speed, on several GPUs.
 
-    python3 variants.py DEPLOYED OUT --variants JSON [--gpus 0,1] [--levels 100:500] [--budget-s 600]
+    python3 variants.py DEPLOYED OUT --variants JSON [--gpus 0,1] [--levels 100:500] [--homes DIR] [--budget-s 600]
 
 DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime: it says which Python and which model's
-files. Each GPU measures the bare command first, with nothing compiled before, then takes the next variant until none
-is left, with what was compiled there; a variant is compared with the bare command on the same GPU, or, named `again`
-with no argument, shows how far two runs of the same differ. OUT gets results.json, written anew after every step.
+files. Each GPU measures the bare command first, with nothing compiled before but what DIR has for that GPU, then takes
+the next variant until none is left, with what was compiled there; a variant is compared with the bare command on the
+same GPU, or, named `again` with no argument, shows how far two runs of the same differ. OUT gets results.json, written
+anew after every step.
 """
 
 import argparse
 import json
 import pathlib
 import queue
-import tempfile
 
-from side_by_side import Run, at_once, bare, engine_of, pairs
+from side_by_side import BARE, Run, at_once, bare, engine_of, home_of, pairs
 
 
-def work_off(run, gpu, engine, arguments, levels, waiting, needs_s):
+def work_off(run, gpu, engine, waiting, options):
     """Measure the bare command on one GPU, then variants until none waits."""
-    with tempfile.TemporaryDirectory(prefix=f"gpu{gpu}-", ignore_cleanup_errors=True) as home:
-        bare(run, f"bare-gpu{gpu}", engine, arguments, levels, needs_s, home, gpu)
+    arguments, levels, needs_s = options.bare.split(), pairs(options.levels), options.needs_s
+    with home_of(options.homes, gpu) as home:
+        if not options.without_bare:
+            bare(run, f"bare-gpu{gpu}", engine, arguments, levels, needs_s, home, gpu)
         while True:
             try:
                 name, more = waiting.get_nowait()
@@ -37,8 +39,10 @@ def main():
     parser.add_argument("--variants", required=True, help="JSON: name -> arguments, each beside the bare ones")
     parser.add_argument("--gpus", default="0")
     parser.add_argument("--levels", default="100:500")
-    parser.add_argument("--bare", default="--tool-call-parser mistral --load-format dummy")
+    parser.add_argument("--bare", default=BARE)
     parser.add_argument("--needs-s", type=float, default=170, help="what one of them takes")
+    parser.add_argument("--without-bare", action="store_true", help="it was measured before")
+    parser.add_argument("--homes", type=pathlib.Path, help="with gpu0, gpu1, ...: homes with what was compiled before")
     parser.add_argument("--budget-s", type=float, default=600)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -46,11 +50,8 @@ def main():
     waiting = queue.SimpleQueue()
     for variant in json.loads(options.variants).items():
         waiting.put(variant)
-    engine, levels = engine_of(options.deployed), pairs(options.levels)
-    at_once(
-        lambda gpu: work_off(run, int(gpu), engine, options.bare.split(), levels, waiting, options.needs_s),
-        options.gpus.split(","),
-    )
+    engine = engine_of(options.deployed)
+    at_once(lambda gpu: work_off(run, int(gpu), engine, waiting, options), options.gpus.split(","))
     for line in compared(run.results):
         print(line)
 

@@ -76,7 +76,7 @@ def make(folder: Path, files: Mapping[str, str], **values: object) -> SmallBundl
         unpacked_bytes=sum(one.size_bytes for one in digests),
         tool=pack.digest(made / tool.name, tool.name),
         installer=pack.digest(made / workflow.INSTALLER, workflow.INSTALLER),
-        parts=pack.pack(paths, made, identity, PART_BYTES),
+        parts=pack.pack(paths, digests, made, identity, PART_BYTES),
         files=digests,
     )
     (made / NAME).write_text(manifest.model_copy(update=values).model_dump_json())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet.bundle import wheels
+from devstral_fleet.bundle import pack, wheels
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.workflows import bundle as workflow
 
@@ -140,3 +140,15 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     order = workflow.order("cpu", "3.12", "x86_64", "1GiB", "", "", "", "")
     with pytest.raises(ConfigurationError, match="is there already"):
         workflow.refuse(order, tmp_path)
+
+
+def test_a_file_that_changes_while_the_bundle_is_made_is_named_and_leaves_no_part(tmp_path: Path) -> None:
+    paths = {name: tmp_path / name for name in ("changed", "kept")}
+    for path in paths.values():
+        path.write_text("before")
+    known, made = pack.digests(paths), tmp_path / "made"
+    made.mkdir()
+    paths["changed"].write_text("afterwards")
+    with pytest.raises(ConfigurationError, match="changed was changed while the bundle was made"):
+        pack.pack(paths, known, made, "0" * 8, 1 << 20)
+    assert list(made.iterdir()) == []
