@@ -18,7 +18,8 @@ test:
 	@export FLEET_STARTED=$${FLEET_STARTED:-$$(date +%s)} && \
 	tests/setup-machine.sh && \
 	requirements/setup.sh dev && \
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -p tests.support.layer_times --durations 20
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -p tests.support.layer_times --durations 20 \
+	-o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
 
 soak:
 	@tests/setup-machine.sh soak && \

@@ -44,6 +44,8 @@ class Manifest(Value):
     """Version of the torch that the other side has and this bundle leaves out; '' where it brings its own or none."""
     has_lock: bool
     """Whether the engine's lock is the bundle's own (`wheels/engine.lock`), not the project's."""
+    images: dict[str, str] = Field(default_factory=dict)
+    """File -> image that `docker load` makes of it; with one of them the other side needs no native engine."""
     unpacked_bytes: int
     tool: FileDigest
     """The wheel that reads zstd, carried beside the parts: Python's own library cannot."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     requirements="your own lock of the engine (default: the project's, for a CPU)",
     sglang="the SGLang version in it",
     sign_key="SSH key that signs the bundle",
+    models="folders of models' files (a host's fleet_home/models/NAME), with commas",
+    images="images of this machine's Docker engine, with commas: an engine in a container, and no wheels of one",
     out="folder of the bundle",
 )
 def create(
@@ -31,12 +33,16 @@ def create(
     requirements: str = "",
     sglang: str = "",
     sign_key: str = "",
+    models: str = "",
+    images: str = "",
     out: str = "bundle",
 ) -> "ExitCode":
-    """Collect what a site without network needs, in parts to carry: toolkit, wheels, their hashes."""
+    """Collect what a site without network needs, in parts to carry: toolkit, engine, models, their hashes."""
     from devstral_fleet.workflows import bundle as workflow
 
-    order = workflow.order(accelerator, python, machine, part_size, have, requirements, sglang, sign_key)
+    order = workflow.order(
+        accelerator, python, machine, part_size, have, requirements, sglang, sign_key, models, images
+    )
     return workflow.create(console, order, Path(out).absolute())
 
 
@@ -46,6 +52,7 @@ def create(
     sha256="what bundle.create printed of manifest.json",
     allowed_signers="ssh-keygen's file of keys that may sign",
     signer="whose signature it must be",
+    models_to="folder that its models go to: the fleet_home/models of a host that is that machine",
 )
 def install(
     console: "Console",
@@ -54,11 +61,12 @@ def install(
     sha256: str = "",
     allowed_signers: str = "",
     signer: str = "",
+    models_to: str = "",
 ) -> "ExitCode":
     """Check a bundle and install it, without network; the same as its own install.py."""
     from devstral_fleet.workflows import bundle as workflow
 
-    given = {"--sha256": sha256, "--allowed-signers": allowed_signers, "--signer": signer}
+    given = {"--sha256": sha256, "--allowed-signers": allowed_signers, "--signer": signer, "--models-to": models_to}
     words = ["--to", to, *(word for name, value in given.items() if value for word in (name, value))]
     return workflow.install(console, Path(folder), words)
 

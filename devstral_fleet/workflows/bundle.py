@@ -19,6 +19,7 @@ from devstral_fleet.catalog import Catalog
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode
 from devstral_fleet.intent import Accelerator
+from devstral_fleet.workflows import carrying
 from devstral_fleet.workflows.running import git_commit, utc_now
 
 LEFT_OUT = ("tests/", ".ci/", "docs/evidence/")
@@ -45,6 +46,10 @@ class Order:
     """Path of the site's own lock of the engine."""
     sglang: str = ""
     sign_key: str = ""
+    models: tuple[str, ...] = ()
+    """Folders of models' files, as a host has them."""
+    images: tuple[str, ...] = ()
+    """Images of this machine's Docker engine; with them the other side needs no native engine."""
 
 
 def create(console: Console, order: Order, folder: Path) -> ExitCode:
@@ -94,8 +99,10 @@ def order(
     requirements: str,
     sglang: str,
     sign_key: str,
+    models: str = "",
+    images: str = "",
 ) -> Order:
-    """Read the command line.
+    """Read the command line; `models` and `images` are lists with commas.
 
     Raises:
         ConfigurationError: there is no such accelerator.
@@ -103,7 +110,12 @@ def order(
     if accelerator not in get_args(Accelerator):
         known = ", ".join(get_args(Accelerator))
         raise ConfigurationError(f"--accelerator '{accelerator}' is none of {known}", fix="--accelerator nvidia")
-    return Order(cast("Accelerator", accelerator), python, machine, part_size, have, requirements, sglang, sign_key)
+    kind, lists = cast("Accelerator", accelerator), (_listed(models), _listed(images))
+    return Order(kind, python, machine, part_size, have, requirements, sglang, sign_key, *lists)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def part_bytes(text: str) -> int:
@@ -133,19 +145,30 @@ def refuse(order: Order, folder: Path) -> None:
         signing.try_out(order.sign_key)
     if order.requirements and not order.sglang:
         raise ConfigurationError("a lock of your own needs its SGLang version", fix="--sglang VERSION")
-    if catalogs.load().native(order.accelerator) is None and not order.requirements:
+    carrying.require_whole(map(Path, order.models))
+    if not _has_engine(order, catalogs.load()) and not order.images:
         raise ConfigurationError(
             f"the project has no lock of an engine for {order.accelerator} without containers",
-            fix="--requirements FILE: your own, as fleet_engine_requirements takes it",
+            fix="--requirements FILE: your own, as fleet_engine_requirements takes it; or --images NAME",
         )
+
+
+def _has_engine(order: Order, catalog: Catalog) -> bool:
+    """Whether the bundle can bring the wheels of a native engine."""
+    return bool(order.requirements) or catalog.native(order.accelerator) is not None
 
 
 def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made: Path) -> Manifest:
     have = wheels.installed(Path(order.have).read_text()) if order.have else {}
     with console.phase("bundle", "wheels of the toolkit"):
         _toolkit(order, fetched / "toolkit")
-    with console.phase("bundle", "wheels of the engine"):
-        _engine(order, catalog, have, fetched)
+    if _has_engine(order, catalog) and not order.images:
+        with console.phase("bundle", "wheels of the engine"):
+            _engine(order, catalog, have, fetched)
+    archived: dict[str, str] = {}
+    if order.images:
+        with console.phase("bundle", "images"):
+            archived = carrying.image_archives(order.images, fetched.parent / carrying.IMAGES, console)
     (tool,) = (fetched / "toolkit").glob("zstandard-*.whl")
     shutil.copy(tool, made)
     shutil.copy(Path(pack.__file__).with_name("carried") / INSTALLER, made)
@@ -153,6 +176,9 @@ def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made
         (fetched.parent / project.COMMIT.name).write_text(f"{git_commit()}\n")
         files = {**_checkout(), project.COMMIT.name: fetched.parent / project.COMMIT.name}
         files |= {f"wheels/{path.relative_to(fetched)}": path for path in fetched.rglob("*.*")}
+        files |= {name: fetched.parent / name for name in archived} | carrying.model_files(
+            [Path(one) for one in order.models]
+        )
         digests = pack.digests(files)
         bundle = hashlib.sha256("".join(f"{one.name}\0{one.sha256}" for one in digests).encode()).hexdigest()[
             :ID_DIGITS
@@ -173,6 +199,7 @@ def _write(console: Console, order: Order, catalog: Catalog, fetched: Path, made
         unpacked_bytes=sum(one.size_bytes for one in digests),
         tool=pack.digest(made / tool.name, tool.name),
         installer=pack.digest(made / INSTALLER, INSTALLER),
+        images=archived,
         parts=parts,
         files=digests,
     )

@@ -1,5 +1,6 @@
 """A bundle on the other side: every part is looked at before anything is written, and what is wrong has its name."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def test_it_is_installed_with_an_environment_of_its_own(bundle: SmallBundle) -> 
     words = [str(python), "-c", "import iniconfig, pip; print(iniconfig.__file__)"]
     found = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert found.startswith(str(bundle.target / ".venv"))
-    assert "fleet_wheels" in (bundle.target / "inventory" / "host_vars" / "local.yml").read_text()
+    assert "fleet_wheels" in local(bundle).read_text()
     assert [path.name for path in bundle.target.parent.iterdir() if path.name.startswith(".")] == []
 
 
@@ -56,6 +57,55 @@ def test_a_newer_one_takes_its_place_and_leaves_the_site_its_own(bundle: SmallBu
     assert (bundle.target / "docs" / "large").read_text() == "small now"
     assert "mine" in (bundle.target / "inventory" / "hosts.yml").read_text()
     assert (bundle.target / "runs" / "one").is_dir()
+
+
+def test_its_models_go_where_a_host_looks_for_them(tmp_path: Path) -> None:
+    model = {"models/tiny-1/.complete": "", "models/tiny-1/config.json": "new", "inventory/models.lock.yml": "pins"}
+    bundle = bundles.make(tmp_path / "made", model)
+    home = tmp_path / "home" / "models"
+    (home / "tiny-1.moving").mkdir(parents=True)  # of an installation that was killed
+
+    done = bundle.install("--models-to", str(home))
+
+    assert done.returncode == 0, done.stderr
+    assert (home / "tiny-1" / "config.json").read_text() == "new"
+    assert sorted(path.name for path in home.iterdir()) == ["tiny-1"]
+    assert json.loads(local(bundle).read_text().split("\n", 1)[1])["fleet_fetch"] is False
+    (home / "tiny-1" / "config.json").write_text("in use")
+    again = bundle.install("--models-to", str(home))
+    assert "is there already" in again.stdout, again.stderr
+    assert (home / "tiny-1" / "config.json").read_text() == "in use"
+
+
+def test_its_models_stay_when_a_newer_one_brings_none_and_its_pins_reach_a_site_without(tmp_path: Path) -> None:
+    older = bundles.make(tmp_path / "older", {"models/tiny-1/.complete": ""})
+    done = older.install()
+    assert f"a model: move or copy {older.target / 'models' / 'tiny-1'} into fleet_home/models" in done.stdout
+    newer = bundles.make(tmp_path / "newer", {"models/tiny-2/.complete": "", "inventory/models.lock.yml": "pins"})
+
+    done = SmallBundle(newer.folder, older.target).install()
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (older.target / "models").iterdir()) == ["tiny-1", "tiny-2"]
+    assert (older.target / "inventory" / "models.lock.yml").read_text() == "pins"
+
+
+def test_its_images_are_told_and_run_in_containers(tmp_path: Path) -> None:
+    images = {"images/0.tar": "engine:site"}
+    bundle = bundles.make(tmp_path / "made", {"images/0.tar": "what docker save wrote"}, images=images)
+
+    done = bundle.install()
+
+    assert done.returncode == 0, done.stderr
+    assert f"docker load --input {bundle.target / 'images' / '0.tar'}" in done.stdout
+    keys = json.loads(local(bundle).read_text().split("\n", 1)[1])
+    assert (keys["fleet_runtime"], keys["fleet_image"]) == ("container", "engine:site")
+    assert "fleet_wheels" not in keys
+
+
+def local(bundle: SmallBundle) -> Path:
+    """What an installation says of this machine as its host."""
+    return bundle.target / "inventory" / "host_vars" / "local.yml"
 
 
 def test_a_folder_that_is_no_installation_is_left_alone(bundle: SmallBundle) -> None:

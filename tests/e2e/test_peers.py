@@ -168,7 +168,12 @@ def test_the_key_reads_one_folder_and_nothing_else(hosts: tuple[HostContainer, .
     assert ran.stdout.startswith("@RSYNCD:"), "rsync answers, whatever was asked for"
     assert source.root("find", "/tmp", "/srv/given", "-name", "ran", "-o", "-name", "written") == ""
 
+    left = "ssh-ed25519 AAAAleft"  # by a controller that was killed, and expired since
+    asked(source, key=left, folder="/srv/given", seconds=-120)
     asked(source, key=key)
+    keys = source.root("sh", "-c", "cat /home/*/.ssh/authorized_keys")
+    assert (left in keys, "--config=" in keys) == (False, False)
+    assert source.root("find", "/tmp", "-name", "devstral-fleet-*.conf") == ""
     assert "Permission denied" in tried("rsync", f"--rsh={ssh}", f"{there}::model/file", "/tmp/came").stderr
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from devstral_fleet.bundle import pack
 from devstral_fleet.bundle.manifest import NAME, Manifest
 from devstral_fleet.workflows import bundle as workflow
+from tests.support.tree import ROOT
 
+SETTLE = "devstral_fleet/bundle/carried/settle.py"
 PART_BYTES = 2**20
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -50,6 +52,7 @@ def make(folder: Path, files: Mapping[str, str], **values: object) -> SmallBundl
     lock = f"iniconfig=={distribution('iniconfig').version} --hash=sha256:{sha256(own)}\n"
     content = {"requirements/toolkit.lock": lock, "inventory/hosts.yml": "all: {}\n", **files}
     paths = {f"wheels/toolkit/{wheel.name}": wheel for wheel in (pip, own)}
+    paths[SETTLE] = ROOT / SETTLE
     for name, text in content.items():
         path = folder / "files" / name
         path.parent.mkdir(parents=True, exist_ok=True)

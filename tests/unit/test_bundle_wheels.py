@@ -11,6 +11,7 @@ from devstral_fleet import catalog as catalogs
 from devstral_fleet.bundle import pack, wheels
 from devstral_fleet.errors import ConfigurationError
 from devstral_fleet.workflows import bundle as workflow
+from devstral_fleet.workflows import carrying
 
 CONTENT = b"".join(sha256(bytes([number])).digest() for number in range(200))
 LOCK = """\
@@ -152,3 +153,33 @@ def test_a_file_that_changes_while_the_bundle_is_made_is_named_and_leaves_no_par
     with pytest.raises(ConfigurationError, match="changed was changed while the bundle was made"):
         pack.pack(paths, known, made, "0" * 8, 1 << 20)
     assert list(made.iterdir()) == []
+
+
+def test_a_model_that_is_not_whole_is_no_part_of_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text("{}")
+    order = workflow.order("cpu", "3.12", "x86_64", "1GiB", "", "", "", "", models=f"{tmp_path / 'half'}")
+    with pytest.raises(ConfigurationError, match="no model's files are there, or not all of them"):
+        workflow.refuse(order, tmp_path / "bundle")
+
+
+def test_a_models_files_have_its_folders_name(tmp_path: Path) -> None:
+    for name in ("tiny-1/.weights.json", "tiny-1/deep/file", "tiny-2/.complete"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    folders = [tmp_path / "tiny-1", tmp_path / "tiny-2"]
+    carrying.require_whole(folders)
+    found = {name: path.read_text() for name, path in carrying.model_files(folders).items()}
+    assert found == {
+        f"models/{name}": name for name in ("tiny-1/.weights.json", "tiny-1/deep/file", "tiny-2/.complete")
+    }
+    assert carrying.model_files([]) == {}
+
+
+def test_with_an_image_no_lock_of_an_engine_is_needed(tmp_path: Path) -> None:
+    words = ("amd", "3.12", "x86_64", "1GiB", "", "", "", "")
+    with pytest.raises(ConfigurationError, match="the project has no lock of an engine for amd"):
+        workflow.refuse(workflow.order(*words), tmp_path / "bundle")
+    order = workflow.order(*words, images="engine:site, other:site")
+    workflow.refuse(order, tmp_path / "bundle")
+    assert order.images == ("engine:site", "other:site")

@@ -1,9 +1,11 @@
 """Check a bundle and install what it holds, on a machine without network. Only Python's own library is used.
 
-    python3 install.py [--to DIRECTORY] [--sha256 OF_THE_MANIFEST] [--allowed-signers FILE --signer NAME]
+    python3 install.py [--to DIRECTORY] [--models-to DIRECTORY] [--sha256 OF_THE_MANIFEST]
+                       [--allowed-signers FILE --signer NAME]
 
 It lies beside the bundle's parts. Nothing is written before every part is there and whole. An installation of an older
-bundle is replaced; its inventory, its runs and its cache stay. The toolkit's environment is made without ensurepip.
+bundle is replaced; its inventory, its runs, its cache and its models stay. The toolkit's environment is made without
+ensurepip.
 """
 
 import argparse
@@ -23,6 +25,8 @@ import zipfile
 CHUNK = 1 << 20
 KEPT = ("inventory", "runs", ".cache", ".lab")
 """What a site may have changed or made itself."""
+SETTLE = "devstral_fleet/bundle/carried"
+"""Folder of the module with the last steps, among what is unpacked."""
 ROOM_FACTOR = 1.1
 """More than the files themselves: directories, and the environment that is made of some of them."""
 WINDOW_BYTES = 1 << 31
@@ -204,6 +208,9 @@ def unpack(manifest, folder, target):
 
 def keep(before, after):
     """Move what the site changed or made itself from an earlier installation to the new one, then remove that."""
+    pins, own = (place / "inventory" / "models.lock.yml" for place in (after, before))
+    if pins.exists() and own.parent.exists() and not own.exists():
+        pins.rename(own)
     for name in KEPT:
         if (before / name).exists():
             if (after / name).exists():
@@ -212,46 +219,15 @@ def keep(before, after):
                 (before / name).rename(after / name)
             except OSError as error:
                 refuse([f"{before / name} cannot be moved ({error.strerror}): move it to {after / name} yourself"])
+    for model in (before / "models").glob("*"):
+        here = after / "models" / model.name
+        if not here.exists():
+            here.parent.mkdir(exist_ok=True)
+            model.rename(here)
     shutil.rmtree(before)
 
 
-def make_environment(target):
-    """Make the toolkit's .venv of the bundle's wheels; no index is asked, and pip itself comes along."""
-    say("making .venv")
-    wheels, environment = target / "wheels" / "toolkit", target / ".venv"
-    python = environment / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", environment], check=True)
-    (pip,) = wheels.glob("pip-*.whl")
-    words = ["--quiet", "--no-input", "--disable-pip-version-check", "install", "--no-index", "--no-deps"]
-    words += ["--find-links", wheels]
-    subprocess.run([python, pip / "pip", *words, "pip"], check=True)
-    lock = target / "requirements" / "toolkit.lock"
-    subprocess.run([python, "-m", "pip", *words, "--require-hashes", "--requirement", lock], check=True)
-    interpreter = subprocess.run([sys.executable, "-VV"], check=True, capture_output=True).stdout
-    made_of = lock.read_bytes() + interpreter + f"{target}\n".encode()  # as requirements/setup.sh marks one of its own
-    (environment / ".toolkit-complete").write_text(hashlib.sha256(made_of).hexdigest() + "\n")
-
-
-def write_site(manifest, target):
-    """Write the keys of a host that is this machine; where the site has a file of its own for them, show them."""
-    keys = {"fleet_accelerator": manifest["accelerator"], "fleet_runtime": "native"}
-    keys |= {"fleet_wheels": str(target / "wheels" / "engine"), "fleet_python": sys.executable}
-    if manifest.get("has_lock"):
-        keys["fleet_engine_requirements"] = str(target / "wheels" / "engine.lock")
-        keys["fleet_sglang_version"] = manifest["sglang_version"]
-    if manifest.get("host_torch"):
-        keys["fleet_host_torch"] = manifest["host_torch"]
-    path = target / "inventory" / "host_vars" / "local.yml"
-    if path.exists():
-        say(f"{path} stays as it is; this bundle's keys are {json.dumps(keys)}")
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("# Written by install.py of a bundle; it is yours now.\n" + json.dumps(keys, indent=2) + "\n")
-    if manifest["accelerator"] != "cpu":
-        say(f"say in {path} what it is: fleet_hardware, fleet_gpu_count, fleet_model")
-
-
-def install(manifest, folder, target):
+def install(manifest, folder, target, models):
     """Unpack beside the target, then change places with what was there, which comes back where it does not work."""
     target.parent.mkdir(parents=True, exist_ok=True)
     before = left(target)
@@ -264,7 +240,10 @@ def install(manifest, folder, target):
             target.rename(before)
         fresh.rename(target)
     try:
-        make_environment(target)
+        sys.path.insert(0, str(target / SETTLE))
+        import settle
+
+        settle.make_environment(target)
     except BaseException:
         shutil.rmtree(target)
         if before.exists():
@@ -272,7 +251,8 @@ def install(manifest, folder, target):
         raise
     if before.exists():
         keep(before, target)
-    write_site(manifest, target)
+    settle.write_site(manifest, target)
+    settle.bring_models(target, models)
 
 
 def main():
@@ -283,6 +263,7 @@ def main():
     parser.add_argument("--sha256", default="", help="what bundle.create printed of manifest.json")
     parser.add_argument("--allowed-signers", default="", help="ssh-keygen's file of keys that may sign")
     parser.add_argument("--signer", default="", help="whose signature it must be")
+    parser.add_argument("--models-to", default="", help="where its models go: a host's fleet_home/models")
     options = parser.parse_args()
     target = pathlib.Path(options.to).absolute()
     manifest = read_manifest(folder)
@@ -292,7 +273,7 @@ def main():
     if problems:
         refuse(problems)
     os.umask(0o022)
-    install(manifest, folder, target)
+    install(manifest, folder, target, pathlib.Path(options.models_to).absolute() if options.models_to else None)
     say(f"installed; now: cd {target} && .venv/bin/invoke deploy --host local")
 
 

@@ -3,7 +3,8 @@
     python3 let_peer_in.py < WISH_JSON
 
 WISH_JSON: key (a public key), and either folder and seconds (let it in) or nothing more (let it in no longer). Prints
-{"user": who logs in, "keys": [sshd's public keys]} or {"error": ...}. The key expires by itself.
+{"user": who logs in, "keys": [sshd's public keys]} or {"error": ...}. The key expires by itself; the line of one that
+nobody took out, because its controller died, goes with the next call.
 """
 
 import fcntl
@@ -13,12 +14,17 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import sys
 import tempfile
 import time
 
 HOST_KEYS = "/etc/ssh/ssh_host_*_key.pub"
+OURS = re.compile(
+    r'restrict,expiry-time="(\d{12})",command="\S+ --server --daemon '
+    rf"--config=({re.escape(tempfile.gettempdir())}/devstral-fleet-\w+\.conf) "
+)
 
 
 def login():
@@ -56,6 +62,17 @@ def rewrite(who, change):
     partial.rename(file)
 
 
+def without_expired(lines):
+    """Leave out the lines of ours that let nobody in any more, and remove what they pointed to."""
+    now = time.strftime("%Y%m%d%H%M")
+    for line in lines:
+        ours = OURS.match(line)
+        if ours and ours[1] < now:
+            pathlib.Path(ours[2]).unlink(missing_ok=True)
+        else:
+            yield line
+
+
 def let_in(who, key, folder, seconds):
     """Write what the key may do: one module of rsync's, read only, whatever it asks for."""
     rsync = shutil.which("rsync")
@@ -72,7 +89,7 @@ def let_in(who, key, folder, seconds):
     until = time.strftime("%Y%m%d%H%M", time.localtime(time.time() + seconds))
     command = f"{rsync} --server --daemon --config={configuration} ."
     line = f'restrict,expiry-time="{until}",command="{command}" {key}'
-    rewrite(who, lambda lines: [*lines, line])
+    rewrite(who, lambda lines: [*without_expired(lines), line])
     keys = [" ".join(pathlib.Path(path).read_text().split()[:2]) for path in sorted(glob.glob(HOST_KEYS))]
     return {"user": who.pw_name, "keys": keys}
 
@@ -82,7 +99,7 @@ def main():
     who, key = login(), wish["key"]
     if "folder" in wish:
         return let_in(who, key, wish["folder"], wish["seconds"])
-    rewrite(who, lambda lines: [line for line in lines if key not in line])
+    rewrite(who, lambda lines: [line for line in without_expired(lines) if key not in line])
     configuration_of(key).unlink(missing_ok=True)
     return {"user": who.pw_name, "keys": []}
 
