@@ -145,6 +145,10 @@ def refuse(order: Order, folder: Path) -> None:
         signing.try_out(order.sign_key)
     if order.requirements and not order.sglang:
         raise ConfigurationError("a lock of your own needs its SGLang version", fix="--sglang VERSION")
+    if order.images and order.requirements:
+        raise ConfigurationError(
+            "--requirements is an engine without containers, --images one in a container", fix="leave one of them out"
+        )
     carrying.require_whole(map(Path, order.models))
     if not _has_engine(order, catalogs.load()) and not order.images:
         raise ConfigurationError(

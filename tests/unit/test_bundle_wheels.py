@@ -183,3 +183,8 @@ def test_with_an_image_no_lock_of_an_engine_is_needed(tmp_path: Path) -> None:
     order = workflow.order(*words, images="engine:site, other:site")
     workflow.refuse(order, tmp_path / "bundle")
     assert order.images == ("engine:site", "other:site")
+    lock = tmp_path / "engine.lock"
+    lock.touch()
+    words = ("nvidia", "3.12", "x86_64", "1GiB", "", str(lock), "0.5.17", "")
+    with pytest.raises(ConfigurationError, match="one in a container"):
+        workflow.refuse(workflow.order(*words, images="engine:site"), tmp_path / "bundle")
