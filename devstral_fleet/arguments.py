@@ -27,7 +27,7 @@ class Launch:
     rank: int = 0
     nodes_address: str = ""
     extra: tuple[str, ...] = ()
-    """Flags of the native environment, and of profiles."""
+    """Flags of the native environment, of models that see pictures, and of profiles."""
 
 
 def arguments(launch: Launch) -> tuple[str, ...]:

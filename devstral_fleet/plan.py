@@ -102,6 +102,8 @@ class DeploymentPlan(Value):
     image: ImageChoice | None
     engine_environment: EngineEnvironment | None
     files: ModelFiles
+    vision: bool = False
+    """Whether the model sees pictures."""
     tp: int
     context_length: int
     mem_fraction_static: float | None
@@ -133,9 +135,9 @@ class DeploymentPlan(Value):
     def digest(self) -> str:
         """Twelve hex digits that name this plan's content; equal plans need no new release.
 
-        Notes are left out, and profiles' names, whose arguments are in.
+        Notes are left out, what the model alone says, and profiles' names, whose arguments are in.
         """
-        content = self.model_dump(mode="json", exclude={"notes", "profiles"})
+        content = self.model_dump(mode="json", exclude={"notes", "profiles", "vision"})
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

@@ -109,6 +109,7 @@ def _plan(
         image=image_choice.choice(intent, catalog, sources, image, version),
         engine_environment=_engine_environment(intent, catalog, sources),
         files=files,
+        vision=model.vision,
         tp=chosen.tp,
         context_length=chosen.context_length,
         mem_fraction_static=chosen.mem_fraction_static,
@@ -237,7 +238,11 @@ def _arguments(
         nodes=len(intent.nodes),
         rank=intent.nodes.index(intent.name) if intent.nodes else 0,
         nodes_address=intent.nodes_address or "",
-        extra=(*(native.arguments if native else ()), *profiles.arguments(intent, catalog)),
+        extra=(
+            *(native.arguments if native else ()),
+            *(catalog.engine(version).vision_arguments if model.vision else ()),
+            *profiles.arguments(intent, catalog),
+        ),
     )
     words = arguments(launch)
     unknown = unknown_flags(words, catalog.engines, version)

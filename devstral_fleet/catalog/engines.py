@@ -13,6 +13,8 @@ class EngineVersion(Value):
     transformers: str
     python_minimum: str
     multimodal_reserve_mib: int = Field(ge=0)
+    vision_arguments: tuple[str, ...] = ()
+    """What a model that sees pictures is started with."""
 
 
 class FlagSpan(Value):

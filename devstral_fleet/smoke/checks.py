@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from openai import APIStatusError, Omit
+from openai import APIStatusError, BadRequestError, InternalServerError, Omit
 from openai.types.chat import ChatCompletion
 from openai.types.chat.chat_completion import Choice
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
+from devstral_fleet.smoke import pictures
 from devstral_fleet.smoke.session import CheckFailed, Seen, Session
 from devstral_fleet.smoke.tools import (
     LEAKED_MARKER,
@@ -21,6 +22,7 @@ from devstral_fleet.smoke.tools import (
 )
 
 PROMPT: dict[str, Any] = {"role": "user", "content": "Write a Python function that adds two integers."}
+PICTURES = "Name the colour of each picture."
 ANSWER_TOKENS = 48
 CALL_TOKENS = 256
 TOOL_REQUEST: dict[str, Any] = {
@@ -99,6 +101,26 @@ def tool_result_turn(session: Session) -> Seen:
         return seen
     fix = "ask again by hand; a wrong chat template makes a model blind for tool results"
     return Seen(f"the answer does not mention the result's {RESULT_FACT}", seen.evidence, "warn", fix)
+
+
+def pictures_answered(session: Session) -> Seen:
+    """A message with two pictures gets an answer, from trained weights one that names their colours.
+
+    What is wrong is a warning: the model still serves text, which is what most coding agents send.
+    """
+    said = f"asked: POST /v1/chat/completions, {len(pictures.COLOURS)} pictures in one message"
+    try:
+        choice = _choice(session.chat(_question(session) | {"messages": [pictures.question(PICTURES)]}))
+    except (BadRequestError, InternalServerError) as error:
+        came = f"came: HTTP {error.status_code}: {_clip(error.response.text)}"
+        fix = f"send it no pictures; .venv/bin/invoke logs --host {session.plan.host} says why"
+        return Seen(f"pictures are answered with HTTP {error.status_code}", (said, came), "warn", fix)
+    seen = _text_seen(said.removeprefix("asked: "), choice.message.content, choice.finish_reason)
+    missing = [colour for colour in pictures.COLOURS if colour not in (choice.message.content or "").lower()]
+    if session.random_weights or not missing:
+        return seen
+    fix = "ask about each picture by hand; an engine that computes them wrongly still answers"
+    return Seen(f"the answer does not say {' or '.join(missing)}", seen.evidence, "warn", fix)
 
 
 def wrong_request_refused(session: Session) -> Seen:

@@ -20,6 +20,7 @@ CHECKS: dict[str, Check] = {
     "tool-call": checks.tool_call,
     "tool-call-streamed": checks.tool_call_streamed,
     "tool-result-turn": checks.tool_result_turn,
+    "pictures": checks.pictures_answered,
     "wrong-request-refused": checks.wrong_request_refused,
 }
 CONNECT_TIMEOUT_S = 5.0
@@ -38,17 +39,22 @@ class _Trouble(Exception):
     fix: str = ""
 
 
+def checks_of(plan: DeploymentPlan) -> dict[str, Check]:
+    """Return the checks that a plan's model must pass: those about pictures where it sees them."""
+    return {name: check for name, check in CHECKS.items() if plan.vision or check is not checks.pictures_answered}
+
+
 def run(
     *,
     base_url: str,
     api_key: str,
     plan: DeploymentPlan,
     timeout_s: float,
-    asked: Mapping[str, Check] = CHECKS,
+    asked: Mapping[str, Check] | None = None,
     on_check: Callable[[Finding], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Finding, ...]:
-    """Ask every check of `asked` of `base_url` (no path) and return one finding for each, in their order.
+    """Ask every check of `asked`, else of `checks_of`, of `base_url` (no path); return a finding for each, in order.
 
     A wrong or slow answer ends one check, not the others. A refused connection, or two checks in a row without an
     answer in `timeout_s` seconds (the bound of each request), ends the rest as findings that were not tried.
@@ -60,7 +66,7 @@ def run(
         url = f"{base_url.rstrip('/')}/v1"
         client = OpenAI(base_url=url, api_key=api_key, http_client=http_client, timeout=timeout, max_retries=0)
         session = Session(client=client, plan=plan, timeout_s=timeout_s, clock=clock)
-        return tuple(_findings(session, api_key, asked, on_check or _nobody))
+        return tuple(_findings(session, api_key, asked or checks_of(plan), on_check or _nobody))
 
 
 def _nobody(_: Finding) -> None:

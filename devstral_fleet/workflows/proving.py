@@ -67,7 +67,7 @@ def ask(host: Host, asked: "Mapping[str, Check] | None" = None) -> None:
             api_key=host.api_key(),
             plan=host.plan,
             timeout_s=SMOKE_TIMEOUT_S,
-            asked=asked or smoke.CHECKS,
+            asked=asked,
             on_check=show,
         )
     host.record.require("smoke", findings, "the model does not answer as it must")

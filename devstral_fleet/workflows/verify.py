@@ -4,7 +4,7 @@ from devstral_fleet import project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.smoke import CHECKS, conformance, tool_cases
+from devstral_fleet.smoke import checks_of, conformance, tool_cases
 from devstral_fleet.workflows import looking, proving
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, targets
@@ -26,8 +26,9 @@ def verify(console: Console, ask: Ask, *, tools: bool = False) -> ExitCode:
 
 def verify_host(host: Host, *, tools: bool) -> None:
     """Compare one host's engine with its plan and run the smoke checks."""
-    asked = {**CHECKS, **(conformance.checks(host.plan) if tools else {})}
-    left_out = len(tool_cases.load().cases) + len(CHECKS) - len(asked) if tools else 0
+    usual = checks_of(host.plan)
+    asked = {**usual, **(conformance.checks(host.plan) if tools else {})}
+    left_out = len(tool_cases.load().cases) + len(usual) - len(asked) if tools else 0
     looking.facts_of(host)
     with host.record.phase("smoke"):
         proving.compare(host, host.require_serving())

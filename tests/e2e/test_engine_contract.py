@@ -100,8 +100,8 @@ def test_the_record_is_of_the_catalogs_version() -> None:
         ("refuse_tool_results", {"tool-result-turn"}, "HTTP 400"),
         ("cut_stream", {"chat-streamed", "tool-call-streamed"}, "broke before the answer's end"),
         ("one_piece_stream", {"chat-streamed"}, "in one piece"),
-        ("empty_answers", {"chat", "chat-streamed", "tool-result-turn"}, "the answer is empty"),
-        ("error_500", ALL - {"model-served"}, "HTTP 500"),
+        ("empty_answers", {"chat", "chat-streamed", "tool-result-turn", "pictures"}, "the answer is empty"),
+        ("error_500", ALL - {"model-served", "pictures"}, "HTTP 500"),
         ("accept_anything", {"wrong-request-refused"}, "accepted"),
     ],
 )
@@ -115,6 +115,14 @@ def test_a_fault_fails_its_checks_and_no_other(
     assert says in first.summary
     assert first.evidence
     assert first.fix
+
+
+def test_pictures_that_are_not_answered_are_a_warning(replay_engine: RunningEngine, fault: Path) -> None:
+    fault.write_text("refuse_pictures")
+    (found,) = (finding for finding in smoked(replay_engine).values() if finding.state != "ok")
+    assert (found.check, found.state, found.summary) == ("pictures", "warn", "pictures are answered with HTTP 500")
+    assert "not subscriptable" in found.evidence[1]
+    assert "no pictures" in found.fix
 
 
 def test_a_hanging_engine_ends_the_checks_after_two_of_them(replay_engine: RunningEngine, fault: Path) -> None:

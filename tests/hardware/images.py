@@ -2,16 +2,17 @@
 
     python3 images.py DEPLOYED OUT [--variant "--cuda-graph-backend-prefill breakable"] [--gpus 0,1] [--homes DIR]
 
-DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. Both engines have the same weights, be it
-random ones, no prefix cache, and get the same requests, on two GPUs at the same time or on one after the other. Each is
-asked twice, which shows how far one engine is from itself, and about two images of one size, which shows how far apart
-answers are that must not be the same. OUT gets images.json. It ends with 1 where an answer failed, or a variant is not
-nearer to the command than one image to another.
+DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. Both engines have the same weights, where
+they are dummies with the spread of lively/sitecustomize.py, no prefix cache, and get the same requests, on two GPUs at
+the same time or on one after the other. Each is asked twice, which shows how far one engine is from itself, and about
+two images of one size, which shows how far apart answers are that must not be the same. OUT gets images.json.
+It ends with 1 where an answer failed, or a variant is not nearer to the command than one image to another.
 """
 
 import argparse
 import base64
 import json
+import os
 import pathlib
 import struct
 import sys
@@ -21,7 +22,10 @@ import zlib
 
 from side_by_side import BARE, Bare, at_once, engine_of, home_of
 
+BARE_WITH_PICTURES = f"{BARE} --mm-feature-transport cpu"
+"""SGLang 0.5.17 answers two images in one message with HTTP 500 without it."""
 LIKELIEST = 20
+LIVELY = pathlib.Path(__file__).parent.absolute() / "lively"
 TOKENS = 8
 ANSWER_S = 120
 
@@ -99,12 +103,13 @@ def main():
     parser.add_argument("deployed", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--variant", default="--cuda-graph-backend-prefill breakable")
-    parser.add_argument("--bare", default=BARE)
+    parser.add_argument("--bare", default=BARE_WITH_PICTURES)
     parser.add_argument("--gpus", default="0,1")
     parser.add_argument("--homes", type=pathlib.Path, help="with gpu0, gpu1: homes with what was compiled before")
     options = parser.parse_args()
     out = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
+    os.environ["PYTHONPATH"] = str(LIVELY)
     engine, arguments = engine_of(options.deployed), [*options.bare.split(), "--disable-radix-cache"]
     found = {}
 

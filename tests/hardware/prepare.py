@@ -62,8 +62,10 @@ def main():
         words += ["--have", str(HERE / "have.txt"), "--requirements", str(lock), "--sglang", sglang()]
         invoke = [str(ROOT / ".venv" / "bin" / "invoke"), *words, "--out", str(options.out.absolute())]
         subprocess.run(invoke, cwd=ROOT, check=True)
-    for program in HERE.glob("*.py"):
-        shutil.copy(program, options.out)
+    for program in HERE.rglob("*.py"):
+        place = options.out / program.relative_to(HERE)
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(program, place)
 
 
 if __name__ == "__main__":

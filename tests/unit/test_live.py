@@ -30,8 +30,8 @@ def recorded() -> str:
 def test_numbers_of_the_recorded_metrics() -> None:
     found = live.numbers(recorded())
     assert found.output_tokens_per_s == 0.0
-    assert found.ttft_count == 6.0  # four whole, two streamed
-    assert found.ttft_sum_s == pytest.approx(0.659113, abs=1e-6)
+    assert found.ttft_count == 7.0  # five whole, two streamed
+    assert found.ttft_sum_s == pytest.approx(1.931886, abs=1e-6)
 
 
 def test_every_series_stands_in_the_record() -> None:

@@ -104,10 +104,16 @@ def test_no_finding_holds_the_key(parrot_url: str) -> None:
     plan = tiny_plan(Path("/models/x"))
     found = smoke.run(base_url=parrot_url, api_key=KEY, plan=plan, timeout_s=10.0, on_check=heard.append)
     assert list(found) == heard
-    assert {finding.state for finding in found} == {"fail"}
+    assert {finding.check for finding in found if finding.state != "fail"} == {"pictures"}
     text = "".join(finding.model_dump_json() for finding in found)
     assert "Bearer ***" in text
     assert KEY not in text
+
+
+def test_a_model_that_sees_nothing_is_asked_about_no_pictures() -> None:
+    plan = tiny_plan(Path("/models/x"))
+    assert list(smoke.checks_of(plan)) == list(smoke.CHECKS)
+    assert set(smoke.CHECKS) - set(smoke.checks_of(plan.model_copy(update={"vision": False}))) == {"pictures"}
 
 
 def test_a_proxy_of_the_environment_is_not_asked(parrot_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ def tiny_plan(
         image=None,
         engine_environment=EngineEnvironment(requirements="", digest="", torch="", torch_index=""),
         files=ModelFiles(source="generated", repository="", revision=None, directory=model.name),
+        vision=True,
         tp=1,
         context_length=context_length,
         mem_fraction_static=None,

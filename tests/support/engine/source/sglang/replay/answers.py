@@ -51,8 +51,15 @@ def shape(body: Body) -> dict[str, Any]:
         "tool_choice": choice,
         "tools": json.dumps(body.get("tools") or [], sort_keys=True) if choice != "none" else "",
         "stream": bool(body.get("stream")),
+        "pictures": pictures(messages),
         "negative max_tokens": limit < 0,
     }
+
+
+def pictures(messages: Any) -> int:
+    """Count the pictures of a conversation."""
+    contents = (message.get("content") for message in messages or () if isinstance(message, dict))
+    return sum(part.get("type") == "image_url" for each in contents if isinstance(each, list) for part in each)
 
 
 def own(text: str, model: str) -> str:

@@ -21,6 +21,14 @@ DEATH_AT_REQUEST = 3
 HANG_AT_REQUEST = 3
 PARTIAL_EVERY = 5
 PIECES = 4
+NO_PICTURES = {
+    "object": "error",
+    "message": "Internal server error: 'CudaIpcTensorTransportProxy' object is not subscriptable",
+    "type": "InternalServerError",
+    "param": None,
+    "code": 500,
+}
+"""Recorded from SGLang 0.5.17 with Devstral Small 2 on an H200, 2026-11-29: two pictures in one message."""
 DEFAULT_TTFT_MS, DEFAULT_ITL_MS, DEFAULT_GENERATE_MS = 36.0, 3.8, 2.0
 
 
@@ -77,6 +85,8 @@ class Engine:
         if "refuse_tool_results" in broken and answers.shape(body)["last message"] == "tool":
             message = "After the optional system message, conversation roles must alternate user/assistant"
             return 400, "application/json", json.dumps({"object": "error", "message": message, "code": 400})
+        if "refuse_pictures" in broken and answers.shape(body)["pictures"]:
+            return 500, "application/json", json.dumps(NO_PICTURES)
         if "accept_anything" in broken and answers.is_wrong(body):
             body = answers.without_tools(body) | {"max_tokens": 8}
         calls = answers.shape(body)["tool_choice"] == "required"

@@ -11,6 +11,7 @@ IN_ANSWERS = {
     "leak_tool_calls",
     "cut_tool_calls",
     "refuse_tool_results",
+    "refuse_pictures",
     "cut_stream",
     "one_piece_stream",
     "empty_answers",
