@@ -23,6 +23,10 @@ from devstral_fleet.workflows.planning import Ask, Target, inventory_path, targe
 from devstral_fleet.workflows.rollout import everywhere
 from devstral_fleet.workflows.running import Run
 
+SHARED_FILE_SYSTEMS = frozenset(
+    ("nfs", "lustre", "gpfs", "ceph", "fhgfs", "panfs", "gfs/gfs2", "ocfs2", "afs", "cifs", "smb", "smb2", "v9fs")
+)
+"""As GNU stat names them; one that it does not know is not noticed."""
 ENDED = {"there": "its files were there already", "complete": "its files are there, each checked"}
 
 
@@ -169,8 +173,9 @@ def prune(host: Host, *, check: bool) -> None:
     """Remove model directories that neither a release on the host nor its plan uses; called under its lock.
 
     Raises:
-        WeightsError: one of them could not be removed.
+        WeightsError: one of them could not be removed, or other hosts have the same folder.
     """
+    _require_own_folder(host)
     releases = host.releases().releases
     if any(not release.files for release in releases):
         unread = [release.id for release in releases if not release.files]
@@ -194,6 +199,20 @@ def prune(host: Host, *, check: bool) -> None:
     if not removed:
         host.record.console.host(host.name, "nothing to remove: every model there is used")
     host.record.outcome = "checked" if check else "pruned"
+
+
+def _require_own_folder(host: Host) -> None:
+    """Refuse a folder that other hosts may have too: which models their releases use is not known here."""
+    models = str(host.layout.models)
+    kind = host.shell.run(["stat", "--file-system", "--format=%T", models]).stdout.strip()
+    linked = host.shell.run(["test", "-L", models]).ok
+    if linked or kind in SHARED_FILE_SYSTEMS:
+        what = "a link" if linked else f"on a shared file system ({kind})"
+        raise WeightsError(
+            f"{host.name}: {models} is {what}: other hosts may use what this one does not; nothing was removed",
+            fix="remove by hand what neither the plan nor a release of any of those hosts uses",
+            host=host.name,
+        )
 
 
 def _directories(host: Host) -> list[tuple[str, int]]:
