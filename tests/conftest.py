@@ -24,7 +24,7 @@ ONE_LAB = tuple(
     f"tests/e2e/test_{name}.py"
     for name in (
         *("container", "host_faults", "lab", "simulated", "build", "build_site", "build_hosts", "provision"),
-        *("provision_gpu", "peers"),
+        *("provision_gpu", "peers", "container_models"),
     )
 )
 """Files whose tests share a lab, and the Docker engine that is started for it where none runs."""

@@ -12,10 +12,9 @@ from devstral_fleet import __version__, project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ExitCode, FleetError, worst
 from devstral_fleet.redact import scrub
-from devstral_fleet.report import write_all
 from devstral_fleet.report.model import HostReport, RunReport
 from devstral_fleet.report.summary import COLUMNS, fleet, summary
-from devstral_fleet.report.write import without_secrets
+from devstral_fleet.report.write import without_secrets, write_all
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.workflows.host import Host, opened
 from devstral_fleet.workflows.planning import Ask, Target

@@ -25,9 +25,9 @@ def replay_requirements(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return requirements(tmp_path_factory.mktemp("replay-wheels"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def replay_site(tmp_path_factory: pytest.TempPathFactory, replay_requirements: Path) -> Iterator[Site]:
-    """A site on which one release is proven and serves; the tests of a module share it."""
+    """A site on which one release is proven and serves; the tests of a process share it, in which order they come."""
     with site(tmp_path_factory.mktemp("site"), engine_requirements=str(replay_requirements)) as here:
         deployed = here.invoke("deploy")
         assert deployed.exit_code == 0, deployed.text

@@ -115,12 +115,14 @@ def test_85_in_100_right_fail(home: Path, work: Work) -> None:
         require("local", found)
 
 
+@pytest.mark.soak
 def test_random_answers_fail(home: Path, work: Work) -> None:
     draw = random.Random(2)  # noqa: S311 - no secret
     found = judged(home, work, lambda _: str(draw.randrange(20_000)) if draw.random() < 0.5 else "sheep")
     assert (found.state, found.correct < 20, 500 < found.invalid < 800) == ("fail", True, True)
 
 
+@pytest.mark.soak
 def test_the_prompt_is_the_seeds(home: Path, few: Work) -> None:
     with answering_server(lambda index: str(number_of(index))) as server:
         answered(host_of(home, server), "run-1", few)
@@ -138,6 +140,7 @@ WRONG = ("{0} sheep and 99999 goats", "{0}.0")
 INVALID = ("a few", "")
 
 
+@pytest.mark.soak
 def test_the_last_number_of_an_answer_counts(home: Path, few: Work) -> None:
     forms = (*RIGHT, *WRONG, *INVALID)
     found = judged(home, few, lambda index: forms[index].format(number_of(index)) if index < len(forms) else "0")
@@ -145,6 +148,7 @@ def test_the_last_number_of_an_answer_counts(home: Path, few: Work) -> None:
     assert (found.state, found.reason.partition(":")[0]) == ("not-comparable", "too few to judge")
 
 
+@pytest.mark.soak
 def test_a_question_without_an_answer_is_no_wrong_answer(home: Path, few: Work) -> None:
     with pytest.raises(VerificationError, match=r"1 of the questions got no answer; the first: .*no room") as caught:
         judged(home, few, lambda index: None if index == 5 else str(number_of(index)))

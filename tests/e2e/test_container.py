@@ -44,12 +44,21 @@ def first(container_site: Site) -> Ended:
     return succeeded(container_site.invoke("deploy"))
 
 
+def is_plain(site: Site, host: HostContainer) -> bool:
+    """Whether what serves there is what the site plans now, and is proven."""
+    if not link(host, "serving") or link(host, "serving") != link(host, "current") or not healthy(host):
+        return False
+    planned = site.invoke("plan", "--json").document[site.host]
+    return bool(json.loads(host.root("cat", f"{HOME}/serving/release.json"))["plan"] == planned)
+
+
 @pytest.fixture
 def served(container_site: Site, container_host: HostContainer, lab: HostLab, first: Ended) -> Site:
     """The site with its plain plan proven and serving; a test before may have left another."""
     assert first.exit_code == 0
     container_site.set(environment=None, image=replay_image(lab.client), health_deadline_s=None)
-    succeeded(container_site.invoke("deploy", "--no-bench"))
+    if not is_plain(container_site, container_host):
+        succeeded(container_site.invoke("deploy", "--no-bench"))
     assert link(container_host, "serving") == link(container_host, "current") != ""
     return container_site
 

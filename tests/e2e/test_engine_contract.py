@@ -62,6 +62,7 @@ def test_the_real_engine_passes_the_smoke_checks(real_engine: RunningEngine) -> 
     assert {finding.state for finding in findings.values()} == {"ok"}, findings
 
 
+@pytest.mark.soak
 @pytest.mark.real_engine
 def test_the_real_engine_conforms_but_for_what_is_known(real_engine: RunningEngine) -> None:
     plan = plan_of(real_engine)

@@ -6,19 +6,18 @@ import pytest
 
 from tests.support.fleet import Site, until
 
-IN_EACH_RUN = ("start",)
-PHASES = tuple(
-    pytest.param(phase, marks=() if phase in IN_EACH_RUN else pytest.mark.soak)
-    for phase in ("look", "install", "start", "smoke", "bench", "confirm")
-)
+PHASES = ("look", "install", "start", "smoke", "bench", "confirm")
+IN_EACH_RUN = "start"
+INTERRUPTED = tuple(pytest.param(each, marks=() if each == IN_EACH_RUN else pytest.mark.soak) for each in PHASES)
+"""Kills are drawn at random in each run (test_random_kills.py)."""
 GUARD_S = 45.0
 
 
 @pytest.fixture
-def settled(replay_site: Site) -> Site:
+def settled(proven: Site) -> Site:
     """The shared site as the test before left it: with a proven release that serves."""
-    assert replay_site.link("serving") == replay_site.link("current") != ""
-    return replay_site
+    assert proven.link("serving") == proven.link("current") != ""
+    return proven
 
 
 def options(phase: str) -> tuple[str, ...]:
@@ -26,7 +25,7 @@ def options(phase: str) -> tuple[str, ...]:
     return () if phase == "bench" else ("--no-bench",)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", INTERRUPTED)
 def test_ctrl_c_leaves_the_proven_release_and_the_next_deploy_converges(settled: Site, phase: str) -> None:
     before = settled.link("current")
     settled.change(f"ctrl-c-{phase}")
@@ -74,6 +73,7 @@ def test_a_second_and_a_third_ctrl_c_do_not_stop_the_way_back(settled: Site) -> 
     assert settled.invoke("deploy", "--no-bench").exit_code == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("phase", PHASES)
 def test_killed_controller_leaves_a_host_that_goes_back_by_itself(settled: Site, phase: str) -> None:
     before = settled.link("current")
