@@ -115,14 +115,12 @@ def test_85_in_100_right_fail(home: Path, work: Work) -> None:
         require("local", found)
 
 
-@pytest.mark.soak
 def test_random_answers_fail(home: Path, work: Work) -> None:
     draw = random.Random(2)  # noqa: S311 - no secret
     found = judged(home, work, lambda _: str(draw.randrange(20_000)) if draw.random() < 0.5 else "sheep")
     assert (found.state, found.correct < 20, 500 < found.invalid < 800) == ("fail", True, True)
 
 
-@pytest.mark.soak
 def test_the_prompt_is_the_seeds(home: Path, few: Work) -> None:
     with answering_server(lambda index: str(number_of(index))) as server:
         answered(host_of(home, server), "run-1", few)
