@@ -27,7 +27,7 @@ def replay_requirements(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def replay_site(tmp_path_factory: pytest.TempPathFactory, replay_requirements: Path) -> Iterator[Site]:
-    """A site on which one release is proven and serves; the tests of a process share it, in which order they come."""
+    """A site on which one release is proven and serves; the tests of a process share it, in any order."""
     with site(tmp_path_factory.mktemp("site"), engine_requirements=str(replay_requirements)) as here:
         deployed = here.invoke("deploy")
         assert deployed.exit_code == 0, deployed.text
