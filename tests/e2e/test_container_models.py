@@ -3,7 +3,6 @@
 import hashlib
 import io
 import subprocess
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.support.hub_client import with_hub_client
 from tests.support.hub_model import CONTENT, LARGE_BYTES, NAMES, WEIGHTS, pin_of
 from tests.support.hub_server import REPOSITORY, Hub, serving
 from tests.support.ports import free_port
-from tests.support.replay_image import PLACE, replay_image
+from tests.support.replay_image import PLACE, packed_context, replay_image
 from tests.support.systemd_host import HOME
 
 pytestmark = pytest.mark.soak
@@ -32,19 +31,13 @@ ENDED_S = 30.0
 def image_with_client(client: DockerClient, wheels: Path) -> str:
     """Build the replay image with the hub's client in it, as SGLang's own has it; return its name."""
     with_hub_client(wheels)
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as context:
-        files = {"Dockerfile": f"FROM {replay_image(client)}\nCOPY site/ {PLACE}/\n".encode()}
-        for wheel in wheels.glob("*.whl"):
-            if wheel.name.startswith(("sglang-", "torch-", "transformers-")):
-                continue
-            with zipfile.ZipFile(wheel) as opened:
-                files |= {f"site/{name}": opened.read(name) for name in opened.namelist() if not name.endswith("/")}
-        for name, content in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o644
-            context.addfile(entry, io.BytesIO(content))
-    packed.seek(0)
+    files = {"Dockerfile": f"FROM {replay_image(client)}\nCOPY site/ {PLACE}/\n".encode()}
+    for wheel in wheels.glob("*.whl"):
+        if wheel.name.startswith(("sglang-", "torch-", "transformers-")):
+            continue
+        with zipfile.ZipFile(wheel) as opened:
+            files |= {f"site/{name}": opened.read(name) for name in opened.namelist() if not name.endswith("/")}
+    packed = io.BytesIO(packed_context(files))
     built, _ = client.images.build(fileobj=packed, custom_context=True, tag="fleet-replay:hub-client", rm=True)
     return str(built.tags[0])
 
@@ -55,7 +48,8 @@ def hub(container_host: HostContainer) -> Iterator[Hub]:
     with serving(Hub(CONTENT, token=TOKEN)) as here:
         port, there = here.endpoint.rpartition(":")[2], free_port()
         options = ["-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{there}:127.0.0.1:{port}"]
-        tunnel = subprocess.Popen([*container_host.ssh_argv()[:1], *options, *container_host.ssh_argv()[1:]])
+        ssh, *where = container_host.ssh_argv()
+        tunnel = subprocess.Popen([ssh, *options, *where])
         here.endpoint = f"http://127.0.0.1:{there}"
         try:
             yield here

@@ -8,6 +8,7 @@ import io
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from docker.client import DockerClient
@@ -56,7 +57,7 @@ def _root(tag: str) -> Path:
 
 
 def _context(base: str, mark: bytes) -> bytes:
-    """Pack Dockerfile and engine; equal files make equal bytes."""
+    """Pack Dockerfile and engine."""
     lines = [
         f"FROM {base}",
         f"COPY site/ {PLACE}/",
@@ -69,6 +70,11 @@ def _context(base: str, mark: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         site = unpack(Path(folder))
         files |= {f"site/{path.relative_to(site)}": path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    return packed_context(files)
+
+
+def packed_context(files: Mapping[str, bytes]) -> bytes:
+    """Return the tar of a build's context; equal files make equal bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, content in sorted(files.items()):
