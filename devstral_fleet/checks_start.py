@@ -33,7 +33,7 @@ def start(plan: DeploymentPlan, seen: StartFacts) -> Finding:
 
 
 def acceptance(plan: DeploymentPlan, gpu: Gpu, seen: StartFacts, together: AllReduceFacts | None) -> Iterator[Finding]:
-    """Judge what was measured. `together` is None where there is one GPU, or no image of the engine yet."""
+    """Judge what was measured. `together` is None where there is one GPU, or nothing yet that the engine runs in."""
     begun = start(plan, seen)
     yield begun
     if begun.state == "ok":
@@ -41,8 +41,10 @@ def acceptance(plan: DeploymentPlan, gpu: Gpu, seen: StartFacts, together: AllRe
     if together:
         yield _all_reduce(plan, gpu, together)
     elif len(plan.gpus) > 1:
-        fix = f".venv/bin/invoke images --host {plan.host}, then this again"
-        yield finding("all-reduce", "warn", "the GPUs were not measured together: the engine's image is not there", fix)
+        lacks, by = ("image", "images") if plan.image else ("environment", "deploy")
+        said = f"the GPUs were not measured together: the engine's {lacks} is not there"
+        fix = f".venv/bin/invoke {by} --host {plan.host}, then this again"
+        yield finding("all-reduce", "warn", said, fix)
 
 
 def _copies(gpu: Gpu, seen: StartFacts) -> Finding:

@@ -59,14 +59,14 @@ def read(shell: Shell, plan: DeploymentPlan, image: str, python: str, *, measure
     return StartFacts.model_validate_json(json.dumps({"place": place, **found}))
 
 
-def all_reduce(shell: Shell, plan: DeploymentPlan, image: str) -> AllReduceFacts:
-    """Measure the plan's GPUs together, in the engine's image.
+def all_reduce(shell: Shell, plan: DeploymentPlan, image: str, python: str = "") -> AllReduceFacts:
+    """Measure the plan's GPUs together, in the engine's image or by the `python` of its native environment.
 
     Raises:
         ProbeError: the script printed what cannot be read.
     """
     words = (str(len(plan.gpus)), *REDUCE)
-    result = _run(shell, command(plan, image, "", *words), "all_reduce.py", MEASURE_S)
+    result = _run(shell, command(plan, image, python, *words), "all_reduce.py", MEASURE_S)
     if not result.ok:
         return AllReduceFacts(bus_gb_s=0, right=False, error=_last(result))
     return AllReduceFacts.model_validate({**output.document(result.stdout, "all-reduce"), "error": ""})

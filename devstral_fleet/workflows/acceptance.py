@@ -4,10 +4,11 @@ from devstral_fleet import catalog as catalogs
 from devstral_fleet import checks_diagnostics, checks_start, project
 from devstral_fleet.console import Console
 from devstral_fleet.errors import ConfigurationError, ExitCode, VerificationError
+from devstral_fleet.facts import AllReduceFacts
 from devstral_fleet.findings import Finding
 from devstral_fleet.probes import diagnostics, gpu_start
 from devstral_fleet.rundir import RunDirectory
-from devstral_fleet.workflows import looking
+from devstral_fleet.workflows import looking, weights
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.planning import Ask, targets
 from devstral_fleet.workflows.rollout import everywhere
@@ -49,7 +50,7 @@ def accept_host(host: Host, run_id: str, lock_wait_s: int, level: diagnostics.Le
         _require_idle(host)
         with host.record.phase("acceptance"):
             seen = gpu_start.read(host.shell, plan, image, host.target.intent.python, measured=True)
-            together = gpu_start.all_reduce(host.shell, plan, image) if image and len(plan.gpus) > 1 else None
+            together = _together(host, image) if len(plan.gpus) > 1 else None
         found = tuple(checks_start.acceptance(plan, catalogs.load().gpu(plan.hardware), seen, together))
         if level:
             with host.record.phase("diagnostics"):
@@ -60,6 +61,16 @@ def accept_host(host: Host, run_id: str, lock_wait_s: int, level: diagnostics.Le
         found += looking.gpu_findings(host, image)
     host.record.require("findings_after", found, "the GPUs are not what they should be")
     host.record.outcome = "measured"
+
+
+def _together(host: Host, image: str) -> AllReduceFacts | None:
+    """Measure the GPUs together by the engine's own PyTorch; None where neither image nor environment is there yet."""
+    if image:
+        return gpu_start.all_reduce(host.shell, host.plan, image)
+    if host.plan.image is None and weights.has_client(host):
+        (python,) = host.python()
+        return gpu_start.all_reduce(host.shell, host.plan, "", python)
+    return None
 
 
 def _diagnosed(host: Host, level: diagnostics.Level) -> tuple[Finding, ...]:

@@ -30,7 +30,8 @@ CHANGED = {"fleet_environment": {"FLEET_TRIAL": "1"}}
 HOPELESS = {"fleet_health_deadline_s": 20}
 """Keys of a second release, and of a third that no engine can be ready for."""
 PORT = 30000
-BARE_S = 380
+BARE_S = 470
+BESIDE_LEVELS = f"{LEVELS},64:320:8"
 FILL = """
 import sys
 held = [bytearray(b"x") * 2**30 for _ in range(int(sys.argv[1]))]
@@ -116,13 +117,17 @@ def main():
     for name in options.order.split(","):
         inventory, hosts = write_inventory(out, name, gpus, local, home, last)
         if name == BESIDE:
-            beside(run, site, inventory, hosts, options.workload)
+            together = write_inventory(out, "pair", gpus, local, home, [{}]) if len(gpus) > 1 else None
+            beside(run, site, inventory, hosts, options.workload, together)
         else:
             serve(run, site, inventory, hosts, name, options.workload)
 
 
-def beside(run, site, inventory, hosts, workload):
-    """Deploy and measure on each GPU, then the bare command there, then deploy again, with what is kept."""
+def beside(run, site, inventory, hosts, workload, together):
+    """Deploy and measure on each GPU, then the bare command there, then deploy again, with what is kept.
+
+    In between, while nothing is loaded, GPUs are measured `together`, by the environment that the deploy has made.
+    """
 
     def every(needs_s, title, *words):
         run.step(title, needs_s, lambda: on_every(site, run.out, inventory, hosts, title, *words))
@@ -131,11 +136,14 @@ def beside(run, site, inventory, hosts, workload):
         gpu = int(host.removeprefix("gpu"))
         engine = engine_of(run.out / f"deploy-{host}.json")
         with home_of(run.out / "homes", gpu) as home:
-            bare(run, f"bare-{host}", engine, BARE.split(), pairs(LEVELS), BARE_S, home, gpu)
+            bare(run, f"bare-{host}", engine, BARE.split(), pairs(BESIDE_LEVELS), BARE_S, home, gpu)
 
     every(200, "deploy", "deploy", "--no-bench")
     every(170, "bench", "bench", "--workload", workload, "--repeats", "1")
     every(0, "stop", "stop")
+    if together:
+        words = ("acceptance", "doctor", "--acceptance", "quick")
+        run.step("acceptance", 60, lambda: on_every(site, run.out, *together, *words))
     at_once(command, hosts)
     every(150, "deploy-again", "deploy", "--no-bench")
     every(0, "stop-again", "stop")

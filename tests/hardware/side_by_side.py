@@ -1,6 +1,6 @@
 """Our deploy beside the bare command, on one machine in one go: start to ready, speed at each concurrency.
 
-    python3 side_by_side.py SITE OUT [--levels 1:10,16:80,100:500] [--bare ARGUMENT ...] [--budget-s 1500]
+    python3 side_by_side.py SITE OUT [--levels 1:10,16:80,100:500,64:320:8] [--bare ARGUMENT ...] [--budget-s 1500]
 
 SITE is an installation of a bundle whose host `local` is this machine, on the native runtime. OUT gets results.json,
 written anew after every step, so that a run that is broken off keeps what it has. Only Python's own library is used:
@@ -29,8 +29,10 @@ INTERVAL_S = 0.5
 LEVELS = "1:10,16:80,100:500"
 BARE = "--tool-call-parser mistral --load-format dummy"
 """The cookbook's command, but for the weights, which are random here."""
-LENGTHS = ("--dataset-name", "random-ids", "--random-input-len", "1000", "--random-output-len", "1000")
-DRAW = ("--random-range-ratio", "0.0", "--seed", "1", "--request-rate", "inf")
+CHAT = ("--random-input-len", "1000", "--random-output-len", "1000", "--random-range-ratio", "0.0", "--seed", "1")
+LONG = ("--random-input-len", "32768", "--random-output-len", "16", "--random-range-ratio", "1.0", "--seed", "2")
+"""Prompts that come one after the other while chats are answered, from LONG_AFTER_S on."""
+LONG_AFTER_S = 15
 
 
 class Run:
@@ -132,20 +134,48 @@ def home_of(homes, gpu):
         yield place
 
 
-def measured(server, level, prompts, out, name):
-    """Run the benchmark at one level; return its line without what every request did."""
-    result = out / f"{name}.jsonl"
-    words = [server.python, "-m", "sglang.bench_serving", "--backend", "sglang", "--host", "127.0.0.1"]
-    words += ["--port", str(server.port), "--model", server.model, "--tokenizer", server.model, *LENGTHS, *DRAW]
-    words += ["--num-prompts", str(prompts), "--max-concurrency", str(level), "--warmup-requests", str(level)]
-    words += ["--output-file", str(result)]
-    with open(out / f"{name}.log", "wb") as log:
-        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=600)
-    line = json.loads(result.read_text().splitlines()[-1])
-    line.pop("server_info", None)
-    result.write_text(json.dumps(line) + "\n")
-    keys = ("output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms", "duration", "completed")
-    return {key: line[key] for key in keys}
+def measured(server, level, prompts, out, name, long=0):
+    """Run the benchmark at one level, with `long` long prompts beside it; return its line's main numbers."""
+    chats = Benchmark(server, level, prompts, out, name, CHAT, "--warmup-requests", str(level))
+    if not long:
+        return chats.numbers()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        chats.process.wait(LONG_AFTER_S)
+    found = Benchmark(server, 1, long, out, f"{name}-long", LONG, "--warmup-requests", "0").numbers()
+    is_within = chats.process.poll() is None
+    return {**chats.numbers(), "long": {**found, "is_within": is_within}}
+
+
+class Benchmark:
+    """SGLang's benchmark against a server; what it says of each request is not kept."""
+
+    KEYS = (
+        "output_throughput",
+        "median_ttft_ms",
+        "p99_ttft_ms",
+        "median_tpot_ms",
+        "p99_itl_ms",
+        "duration",
+        "completed",
+    )
+
+    def __init__(self, server, level, prompts, out, name, lengths, *more):
+        self.result = out / f"{name}.jsonl"
+        words = [server.python, "-m", "sglang.bench_serving", "--backend", "sglang", "--host", "127.0.0.1"]
+        words += ["--port", str(server.port), "--model", server.model, "--tokenizer", server.model]
+        words += ["--dataset-name", "random-ids", *lengths, "--request-rate", "inf", "--num-prompts", str(prompts)]
+        words += ["--max-concurrency", str(level), *more, "--output-file", str(self.result)]
+        with open(out / f"{name}.log", "wb") as log:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def numbers(self):
+        """Wait for its end; return its line's main numbers."""
+        if ended := self.process.wait(600):
+            raise RuntimeError(f"the benchmark ended with {ended}")
+        line = json.loads(self.result.read_text().splitlines()[-1])
+        line.pop("server_info", None)
+        self.result.write_text(json.dumps(line) + "\n")
+        return {key: line[key] for key in self.KEYS}
 
 
 def bare(run, name, engine, arguments, levels, needs_s, home, gpu=0):
@@ -155,8 +185,9 @@ def bare(run, name, engine, arguments, levels, needs_s, home, gpu=0):
         server = Bare(*engine, arguments, home, run.out / f"{name}-server.log", gpu)
         try:
             found = {"arguments": arguments, "gpu": gpu, "ready_s": server.ready_s(), "levels": {}}
-            for level, prompts in levels:
-                found["levels"][level] = measured(server, level, prompts, run.out, f"{name}-{level}")
+            for level, prompts, *long in levels:
+                point = f"{level}-long" if long else str(level)
+                found["levels"][point] = measured(server, level, prompts, run.out, f"{name}-{point}", *long)
             return found
         finally:
             server.end()
@@ -199,7 +230,7 @@ def main():
 
 
 def pairs(text):
-    """Read '1:10,16:80': (concurrency, prompts)."""
+    """Read '1:10,64:320:8': (concurrency, prompts) and, where they have some beside them, long prompts."""
     return [tuple(map(int, word.split(":"))) for word in text.split(",")]
 
 

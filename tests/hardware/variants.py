@@ -63,7 +63,8 @@ def compared(results):
         beside = done.get(f"bare-gpu{found['gpu']}")
         for level, row in found["levels"].items() if beside else ():
             ratio = row["output_throughput"] / beside["levels"][level]["output_throughput"]
-            yield f"{name} at {level}: {ratio:.3f}, ready in {found['ready_s']} s beside {beside['ready_s']} s"
+            long = f", long prompts after {row['long']['median_ttft_ms']:.0f} ms" if "long" in row else ""
+            yield f"{name} at {level}: {ratio:.3f}{long}, ready in {found['ready_s']} s beside {beside['ready_s']} s"
 
 
 if __name__ == "__main__":

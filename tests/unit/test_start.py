@@ -158,6 +158,21 @@ def test_gpus_that_do_not_work_together(together: AllReduceFacts | None, state: 
     assert words in found[1]
 
 
+@pytest.mark.parametrize("is_made", [True, False])
+def test_native_gpus_are_measured_together_by_the_environment_that_will_serve(is_made: bool, tmp_path: Path) -> None:
+    console, _ = quiet()
+    native: dict[str, Any] = {"runtime": "native", "engine_requirements": "engine-cpu.lock", **TWO}
+    intent = gpu_host(home=str(tmp_path), **native)
+    host = host_of(Target(intent, planned(intent)), console)
+    host.shell = shell = Answering(SAID["h100x2"]["all_reduce"], status=0 if is_made else 1)
+    together = acceptance._together(host, "")
+    assert together == (FAST if is_made else None)
+    assert any(host.python()[0] in words and "-" in words for words in shell.asked) == is_made
+    found = accepted("h100", seen(SAID["h100x2"]["measured"]), together, **native)["all-reduce"]
+    assert found[0] == ("ok" if is_made else "warn")
+    assert is_made or "environment is not there" in found[1]
+
+
 def test_without_a_number_of_its_kind_nothing_is_called_good() -> None:
     assert accepted("l40s", seen(SAID["h200"]["measured"]))["host-bandwidth"][0] == "warn"
     four = {"gpu_count": 4, "tensor_parallel": 4}
