@@ -49,8 +49,8 @@ class HostIntent(Value):
     mem_fraction_static: float | None = Field(default=None, gt=0, lt=1)
     max_total_tokens: int | None = Field(default=None, ge=1)
     kv_cache_dtype: KvCacheDtype = "auto"
-    profiles: tuple[str, ...] = ()
-    """Names of the catalog's profiles: settings of the engine that are no default."""
+    profiles: tuple[str, ...] | None = None
+    """Names of the catalog's profiles, settings of the engine; where nothing is said, the catalog's defaults."""
     hub: str | None = None
     """Address of the hub, or mirror, that the model's files come from."""
     fetch: bool = True

@@ -49,7 +49,13 @@ def _precision(plan: DeploymentPlan, demand: Demand) -> list[str]:
 
 
 def _profiles(plan: DeploymentPlan, catalog: Catalog) -> list[str]:
-    chosen = (catalog.profile(name) for name in plan.profiles)
+    here = (plan.model, plan.hardware, plan.tp, plan.sglang_version)
+    is_default = plan.profiles == catalog.engines.default_profiles(*here)
+    chosen = [catalog.profile(name) for name in plan.profiles]
+    if is_default:
+        return [
+            f"Profile {each.name}, a default here: {each.effect}. fleet_profiles: [] goes without." for each in chosen
+        ]
     return [f"Profile {each.name}: {each.effect}. Before it serves real work, check {each.check}." for each in chosen]
 
 

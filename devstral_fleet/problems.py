@@ -106,7 +106,7 @@ def _names(intent: HostIntent, catalog: Catalog) -> list[str]:
     found = []
     lookups = (
         *((catalog.model, intent.model), (catalog.gpu, intent.hardware), (catalog.engine, intent.sglang_version)),
-        *((catalog.profile, name) for name in intent.profiles),
+        *((catalog.profile, name) for name in intent.profiles or ()),
     )
     for lookup, name in lookups:
         try:

@@ -1,25 +1,34 @@
-"""A host's profiles: settings of the engine that are no default, asked for by their names in the catalog."""
+"""A host's profiles: settings of the engine by their names in the catalog, the host's own words or the defaults."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from devstral_fleet.catalog import Catalog
 from devstral_fleet.catalog.engines import Profile
 from devstral_fleet.intent import HostIntent, KvCacheDtype
 
 
-def chosen(intent: HostIntent, catalog: Catalog) -> tuple[Profile, ...]:
-    """Return those that the catalog knows, in its order, so that equal choices are equal plans."""
-    return tuple(profile for name, profile in catalog.engines.profiles.items() if name in intent.profiles)
+def chosen(intent: HostIntent, catalog: Catalog, tp: int, sglang_version: str) -> tuple[Profile, ...]:
+    """Return the named ones, or the defaults, in the catalog's order, so that equal choices are equal plans."""
+    if intent.profiles is not None:
+        return named(intent, catalog)
+    here = (intent.model, intent.hardware, tp, sglang_version)
+    names = catalog.engines.default_profiles(*here)
+    return tuple(profile for name, profile in catalog.engines.profiles.items() if name in names)
 
 
-def arguments(intent: HostIntent, catalog: Catalog) -> tuple[str, ...]:
+def named(intent: HostIntent, catalog: Catalog) -> tuple[Profile, ...]:
+    """Return those that the host asks for and the catalog knows, in the catalog's order."""
+    return tuple(profile for name, profile in catalog.engines.profiles.items() if name in (intent.profiles or ()))
+
+
+def arguments(profiles: Iterable[Profile]) -> tuple[str, ...]:
     """Return the words that they add to the engine's command."""
-    return tuple(word for profile in chosen(intent, catalog) for word in profile.arguments)
+    return tuple(word for profile in profiles for word in profile.arguments)
 
 
 def kv_cache_dtype(intent: HostIntent, catalog: Catalog) -> KvCacheDtype:
-    """Return the numbers that keys and values are kept in: the host's own word, else a profile's."""
-    wanted = (profile.kv_cache_dtype for profile in chosen(intent, catalog) if profile.kv_cache_dtype != "auto")
+    """Return the numbers that keys and values are kept in: the host's own word, else that of a profile it asks for."""
+    wanted = (profile.kv_cache_dtype for profile in named(intent, catalog) if profile.kv_cache_dtype != "auto")
     return intent.kv_cache_dtype if intent.kv_cache_dtype != "auto" else next(wanted, "auto")
 
 
@@ -27,7 +36,7 @@ def refused(intent: HostIntent, catalog: Catalog) -> list[str]:
     """Return why profiles do not go with the host, each a sentence with its fix."""
     return [
         f"profile {profile.name} {reason}; take it out of fleet_profiles"
-        for profile in chosen(intent, catalog)
+        for profile in named(intent, catalog)
         for reason in _reasons(profile, intent)
     ]
 

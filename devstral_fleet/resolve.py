@@ -114,7 +114,7 @@ def _plan(
         context_length=chosen.context_length,
         mem_fraction_static=chosen.mem_fraction_static,
         kv_cache_dtype=demand.kv_cache_dtype,
-        profiles=tuple(profile.name for profile in profiles.chosen(intent, catalog)),
+        profiles=tuple(profile.name for profile in profiles.chosen(intent, catalog, chosen.tp, version)),
         kv_pool_tokens=chosen.kv_pool_tokens,
         memory=chosen.memory,
         listen=intent.listen,
@@ -241,7 +241,7 @@ def _arguments(
         extra=(
             *(native.arguments if native else ()),
             *(catalog.engine(version).vision_arguments if model.vision else ()),
-            *profiles.arguments(intent, catalog),
+            *profiles.arguments(profiles.chosen(intent, catalog, chosen.tp, version)),
         ),
     )
     words = arguments(launch)

@@ -25,7 +25,7 @@ class FlagSpan(Value):
 
 
 class Profile(Value):
-    """Settings of the engine that a host asks for by name; none of them is a default."""
+    """Settings of the engine that a host asks for by name."""
 
     name: str
     arguments: tuple[str, ...] = ()
@@ -36,7 +36,22 @@ class Profile(Value):
     won: str
     """What was measured, and where."""
     check: str
-    """What has to be compared on real weights before it serves real work."""
+    """What has to be compared before it serves real work."""
+
+
+class DefaultProfiles(Value):
+    """Profiles of a host that asks for none by name, where exactly this was measured and its answers compared."""
+
+    model: str
+    hardware: str
+    tensor_parallel: int
+    sglang: str
+    profiles: tuple[str, ...]
+
+    @property
+    def measured_on(self) -> tuple[str, str, int, str]:
+        """What a host and its plan must be: model, hardware, GPUs of an engine, version of SGLang."""
+        return self.model, self.hardware, self.tensor_parallel, self.sglang
 
 
 class MemoryStep(Value):
@@ -82,9 +97,16 @@ class Engines(Value):
     flags: dict[str, FlagSpan]
     memory: MemoryRules
     profiles: dict[str, Profile]
+    defaults: tuple[DefaultProfiles, ...]
 
     def version(self, name: str) -> EngineVersion | None:
         return next((version for version in self.versions if version.version == name), None)
+
+    def default_profiles(self, model: str, hardware: str, tensor_parallel: int, version: str) -> tuple[str, ...]:
+        """Return the names of a host's profiles where its inventory says nothing about any."""
+        here = (model, hardware, tensor_parallel, version)
+        found = (each for each in self.defaults if here == each.measured_on)
+        return next((each.profiles for each in found), ())
 
     def accepts(self, version: str, flag: str) -> bool:
         """Whether `version` knows `flag`; a flag that the catalog does not list is not known."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from devstral_fleet.bench.goodput import Objective
+from devstral_fleet.catalog.engines import DefaultProfiles
 from devstral_fleet.catalog.lookup import Catalog
 from devstral_fleet.catalog.schema import Baseline, Gpu, Model
 
@@ -171,7 +172,16 @@ def _objective(one: Objective | None) -> str:
 
 def _profiles(catalog: Catalog) -> str:
     return _table(
-        ("`fleet_profiles`", "adds", "models", "accelerators", "effect", "what was measured", "check first"),
+        (
+            "`fleet_profiles`",
+            "adds",
+            "models",
+            "accelerators",
+            "effect",
+            "what was measured",
+            "check first",
+            "default on",
+        ),
         [
             (
                 f"`{profile.name}`",
@@ -181,10 +191,17 @@ def _profiles(catalog: Catalog) -> str:
                 profile.effect,
                 profile.won,
                 profile.check,
+                "; ".join(_measured_on(each) for each in catalog.engines.defaults if profile.name in each.profiles)
+                or "-",
             )
             for profile in catalog.engines.profiles.values()
         ],
     )
+
+
+def _measured_on(default: DefaultProfiles) -> str:
+    gpus = "one" if default.tensor_parallel == 1 else default.tensor_parallel
+    return f"{default.model} on {gpus} {default.hardware}, SGLang {default.sglang}"
 
 
 def _baselines(rows: Iterable[Baseline]) -> str:
@@ -195,7 +212,7 @@ def _baselines(rows: Iterable[Baseline]) -> str:
                 f"`{row.name}`",
                 row.hardware,
                 row.gpu_count,
-                row.model,
+                " with ".join((row.model, *row.profiles)),
                 row.workload,
                 row.concurrency,
                 *(f"{row.metrics[name]:.2f}" for name in SHOWN),

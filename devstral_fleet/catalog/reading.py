@@ -184,6 +184,7 @@ def _check(catalog: Catalog, directory: Path) -> None:
             catalog.models,
             [(profile.name, model) for profile in catalog.engines.profiles.values() for model in profile.models],
         ),
+        *_wrong_defaults(directory / "engines.yml", catalog),
         *_unversioned(images, catalog),
         *_indivisible(models, catalog),
     ]
@@ -194,6 +195,23 @@ def _check(catalog: Catalog, directory: Path) -> None:
 def _unknown(path: Path, kind: str, known: Container[str], named: Iterable[tuple[str, str]]) -> list[str]:
     found = {(owner, name): None for owner, name in named if name not in known}
     return [f"{path}: {owner}: {kind} '{name}' is not in the catalog" for owner, name in found]
+
+
+def _wrong_defaults(path: Path, catalog: Catalog) -> list[str]:
+    """Name default profiles of things that there are not, that change numbers, or that nothing judges."""
+    profiles = catalog.engines.profiles
+    rows = {(row.model, row.hardware, row.tp, row.sglang_version, row.profiles) for row in catalog.baselines}
+    found = []
+    for each in catalog.engines.defaults:
+        found += _unknown(path, "profile", profiles, [("defaults", name) for name in each.profiles])
+        found += [
+            f"{path}: defaults: {name} changes the numbers that keys and values are kept in"
+            for name in each.profiles
+            if name in profiles and profiles[name].kv_cache_dtype != "auto"
+        ]
+        if (*each.measured_on, each.profiles) not in rows:
+            found.append(f"{path}: defaults: no baseline has {' and '.join(each.profiles)} on {each.hardware}")
+    return found
 
 
 def _unversioned(path: Path, catalog: Catalog) -> list[str]:

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -165,7 +166,8 @@ class Benchmark:
         words += ["--port", str(server.port), "--model", server.model, "--tokenizer", server.model]
         words += ["--dataset-name", "random-ids", *lengths, "--request-rate", "inf", "--num-prompts", str(prompts)]
         words += ["--max-concurrency", str(level), *more, "--output-file", str(self.result)]
-        with open(out / f"{name}.log", "wb") as log:
+        self.log = out / f"{name}.log"
+        with open(self.log, "wb") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def numbers(self):
@@ -174,8 +176,10 @@ class Benchmark:
             raise RuntimeError(f"the benchmark ended with {ended}")
         line = json.loads(self.result.read_text().splitlines()[-1])
         line.pop("server_info", None)
+        (longest,) = re.findall(r"^Max ITL \(ms\): +([0-9.]+)", self.log.read_text(), re.MULTILINE)
+        line["max_itl_ms"] = float(longest)  # it is printed only
         self.result.write_text(json.dumps(line) + "\n")
-        return {key: line[key] for key in self.KEYS}
+        return {key: line[key] for key in (*self.KEYS, "max_itl_ms")}
 
 
 def bare(run, name, engine, arguments, levels, needs_s, home, gpu=0):

@@ -89,6 +89,9 @@ def test_a_missing_file(directory: Path) -> None:
     ("models.yml", "{h100: 1,", "{h1000: 1,", "devstral-small-2: GPU 'h1000'"),
     ("models.yml", "{h100: 1,", "{h100: 3,", "devstral-small-2.tensor_parallel.h100: 3 does not divide"),
     ("engines.yml", "models: [devstral-small-2] ", "models: [devstral-3] ", "prefill-graphs: model 'devstral-3'"),
+    ("engines.yml", "profiles: [prefill-graphs, mixed", "profiles: [prefil, mixed", "defaults: profile 'prefil'"),
+    ("engines.yml", "profiles: [prefill-graphs, mixed", "profiles: [fp8-kv, mixed", "fp8-kv changes the numbers"),
+    ("engines.yml", "sglang: 0.5.17,", "sglang: 0.5.18,", "no baseline has prefill-graphs and mixed-prefill on h200"),
     ("images.yml", "cpu: 0.5.20", "cpu: 0.5.99", "sglang.cpu: version 0.5.99 is not in engines.yml"),
     ("workloads.yml", "smoke_concurrency: 16", "smoke_concurrency: 17", "smoke_concurrency 17 is none of the points"),
 ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Profiles: opt-in settings of the engine, from the inventory's names to the plan, its notes and its baselines."""
+"""Profiles: settings of the engine, from the inventory's names to the plan, its notes and its baselines."""
 
 import pytest
 
@@ -9,6 +9,7 @@ from tests.support.intents import cpu_host, gpu_host, planned
 from tests.unit.bench_samples import baseline, measurement
 
 ALL = catalogs.load().engines.profiles
+DEFAULT = ("prefill-graphs", "mixed-prefill")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -24,6 +25,44 @@ def test_a_profile_is_in_the_arguments_and_says_what_to_check(name: str) -> None
             assert any(f"Profile {name}: " in note and profile.check in note for note in plan.notes)
             assert plan.profiles == (name,)
             assert plan.digest != without.digest
+
+
+MEASURED = {"hardware": "h200", "model": "devstral-small-2", "tensor_parallel": 1, "sglang_version": "0.5.17"}
+
+
+def test_where_they_were_measured_they_are_the_default_and_can_be_left_out() -> None:
+    plan, named = (
+        planned(gpu_host(**MEASURED)),
+        planned(gpu_host(**MEASURED, profiles=("mixed-prefill", "prefill-graphs"))),
+    )
+    assert plan.profiles == DEFAULT
+    assert (plan.arguments, plan.digest) == (named.arguments, named.digest)
+    assert sum("a default here" in note and "fleet_profiles: [] goes without" in note for note in plan.notes) == 2
+    without = planned(gpu_host(**MEASURED, profiles=()))
+    assert without.profiles == ()
+    assert "--enable-mixed-chunk" not in without.arguments
+    one = planned(gpu_host(**MEASURED, profiles=("mixed-prefill",)))
+    assert one.profiles == ("mixed-prefill",)
+    assert any("Profile mixed-prefill: " in note for note in one.notes)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"hardware": "h100"},
+        {"sglang_version": "0.5.20"},
+        {"tensor_parallel": 2, "gpu_count": 2},
+        {"model": "devstral-2", "tensor_parallel": 2, "gpu_count": 2},
+    ],
+)
+def test_elsewhere_they_are_none(other: dict[str, object]) -> None:
+    assert planned(gpu_host(**{**MEASURED, **other})).profiles == ()
+
+
+def test_what_is_the_default_is_judged_by_baselines_of_its_own() -> None:
+    rows = [row for row in catalogs.load().baselines if row.hardware == "h200" and row.tp == 1]
+    points = {profiles: {row.concurrency for row in rows if row.profiles == profiles} for profiles in ((), DEFAULT)}
+    assert points[DEFAULT] == points[()] == {1, 16, 100}
 
 
 def test_8_bit_keys_and_values_double_the_pool_as_the_key_itself_does() -> None:
