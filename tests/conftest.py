@@ -17,7 +17,10 @@ from tests.support.host_container import HostLab, host_lab
 
 ONE_ENGINE = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("real_engine", "tensor_parallel", "engine_contract", "tool_parser", "accuracy", "weightless_files")
+    for name in (
+        *("real_engine", "tensor_parallel", "engine_contract", "tool_parser", "accuracy", "weightless_files"),
+        "mixed_prefill",
+    )
 )
 """Files whose tests share the home of the one real engine: the same process runs them."""
 ONE_LAB = tuple(

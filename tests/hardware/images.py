@@ -6,6 +6,7 @@ DEPLOYED is what `deploy --json` wrote on this machine, on the native runtime. B
 they are dummies with the spread of lively/sitecustomize.py, no prefix cache, and get the same requests, on two GPUs at
 the same time or on one after the other. Each is asked twice, which shows how far one engine is from itself, and about
 two images of one size, which shows how far apart answers are that must not be the same. OUT gets images.json.
+No step of these is mixed with others (mixed.py does that): SGLang mixes none in which somebody wants log-probabilities.
 It ends with 1 where an answer failed, or a variant is not nearer to the command than one image to another.
 """
 
@@ -61,20 +62,27 @@ def cases():
     }
 
 
-def ask(server, what):
+def likeliest(server, what):
     """Return the tokens of an answer and the first one's likeliest, with their log-probabilities."""
-    body = {"model": "any", "messages": [{"role": "user", "content": what}], "temperature": 0, "max_tokens": TOKENS}
-    body |= {"logprobs": True, "top_logprobs": LIKELIEST}
+    found = ask(server, what, TOKENS, logprobs=True, top_logprobs=LIKELIEST)
+    if "failed" in found:
+        return found
+    tokens = found["choices"][0]["logprobs"]["content"]
+    first = {each["token"]: each["logprob"] for each in tokens[0]["top_logprobs"]}
+    return {"prompt_tokens": found["usage"]["prompt_tokens"], "tokens": [t["token"] for t in tokens], "first": first}
+
+
+def ask(server, what, tokens, **more):
+    """Return the answer to one message, or why there is none."""
+    body = {"model": "any", "messages": [{"role": "user", "content": what}], "temperature": 0, "max_tokens": tokens}
+    body |= more
     address = f"http://127.0.0.1:{server.port}/v1/chat/completions"
     request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
-            found = json.load(answer)
+            return json.load(answer)
     except urllib.error.HTTPError as error:
         return {"failed": f"{error}: {error.read().decode()[:300]}"}
-    tokens = found["choices"][0]["logprobs"]["content"]
-    first = {each["token"]: each["logprob"] for each in tokens[0]["top_logprobs"]}
-    return {"prompt_tokens": found["usage"]["prompt_tokens"], "tokens": [t["token"] for t in tokens], "first": first}
 
 
 def asked(name, engine, arguments, gpu, homes, out):
@@ -83,7 +91,7 @@ def asked(name, engine, arguments, gpu, homes, out):
         server = Bare(*engine, arguments, home, out / f"{name}-server.log", gpu)
         try:
             ready_s = server.ready_s()
-            rounds = [{case: ask(server, what) for case, what in cases().items()} for _ in range(2)]
+            rounds = [{case: likeliest(server, what) for case, what in cases().items()} for _ in range(2)]
             return {"arguments": arguments, "ready_s": ready_s, "answers": rounds[0], "again": rounds[1]}
         except Exception as error:
             return {"failed": f"{type(error).__name__}: {error}"}

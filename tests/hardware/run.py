@@ -4,8 +4,8 @@
 
 One GPU: side_by_side.py. Two or more: several_gpus.py with Devstral 2 on as many as it needs, and, where two more are
 left, the replicas on those at the same time; or, with --beside, the bare command beside our deploy on each of them,
-which has the keys that the JSON gives for its GPU, then images.py. Then, in the time that is left, variants.py on all
-of them. OUT has a folder and a log for each.
+which has the keys that the JSON gives for its GPU, then images.py and mixed.py. Then, in the time that is left,
+variants.py on all of them. OUT has a folder and a log for each.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def main():
         start(out, "each", "several_gpus.py", site, str(out / "each"), *words, "--budget-s", left()).wait()
         homes, needs_s = ("--homes", str(out / "each" / "homes")), KEPT_S
         deployed = out / "each" / "deploy-gpu0.json"
-        start(out, "images", "images.py", str(deployed), str(out / "images"), "--gpus", every, *homes).wait()
+        for program in ("images", "mixed"):
+            start(out, program, f"{program}.py", str(deployed), str(out / program), "--gpus", every, *homes).wait()
     elif count == 1:
         start(out, "alone", "side_by_side.py", site, str(out / "alone"), "--budget-s", left()).wait()
         deployed = out / "alone" / "deploy.json"

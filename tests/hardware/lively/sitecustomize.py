@@ -2,7 +2,8 @@
 
 SGLang draws every number of a `--load-format dummy` model from one narrow range, the norms and scales included, so that
 every answer is the same. Here norms are 1, matrices keep the size of what passes through them, and each has a draw of
-its own. The model stays noise, but its log-probabilities depend on what was asked.
+its own. The model stays noise, but its log-probabilities depend on what was asked. Steps in which prompts and running
+answers are computed together leave a line in the server's log, which SGLang itself does not write.
 """
 
 import importlib.abc
@@ -11,7 +12,7 @@ import math
 import sys
 import zlib
 
-PATCHED = "sglang.srt.model_loader.weight_utils"
+MIXED = "a step is mixed"
 SEED = 1234
 INPUT_SCALE = 0.03
 """Of activations of an FP8 matrix: 448 times that is more than what passes."""
@@ -52,19 +53,38 @@ def fill(model, *_arguments, **_named):
             parameter.data.copy_(drawn.to(parameter.dtype))
 
 
+def spread(module):
+    """Put `fill` into SGLang's module of dummy weights."""
+    module.initialize_dummy_weights = fill
+
+
+def tell_mixed(module):
+    """Let SGLang's batches say that they are mixed."""
+    mix = module.ScheduleBatch.mix_with_running
+
+    def mix_and_tell(batch, running):
+        print(MIXED, file=sys.stderr, flush=True)
+        return mix(batch, running)
+
+    module.ScheduleBatch.mix_with_running = mix_and_tell
+
+
+CHANGES = {"sglang.srt.model_loader.weight_utils": spread, "sglang.srt.managers.schedule_batch": tell_mixed}
+
+
 class Finder(importlib.abc.MetaPathFinder):
-    """Loads SGLang's module as it is, then puts `fill` into it."""
+    """Loads SGLang's modules as they are, then changes them."""
 
     def find_spec(self, name, *_places):
-        if name != PATCHED:
+        change = CHANGES.pop(name, None)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         load = spec.loader.exec_module
 
         def exec_module(module):
             load(module)
-            module.initialize_dummy_weights = fill
+            change(module)
 
         spec.loader.exec_module = exec_module
         return spec
