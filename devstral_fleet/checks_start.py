@@ -41,9 +41,9 @@ def acceptance(plan: DeploymentPlan, gpu: Gpu, seen: StartFacts, together: AllRe
     if together:
         yield _all_reduce(plan, gpu, together)
     elif len(plan.gpus) > 1:
-        lacks, by = ("image", "images") if plan.image else ("environment", "deploy")
+        lacks, verbs = ("image", ("images",)) if plan.image else ("environment", ("deploy", "stop"))
         said = f"the GPUs were not measured together: the engine's {lacks} is not there"
-        fix = f".venv/bin/invoke {by} --host {plan.host}, then this again"
+        fix = f"{' and '.join(f'.venv/bin/invoke {verb} --host {plan.host}' for verb in verbs)}, then this again"
         yield finding("all-reduce", "warn", said, fix)
 
 

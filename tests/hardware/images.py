@@ -107,10 +107,20 @@ def distance(one, other):
 
 def main():
     """Ask both, print each case's distances, end with what came of it."""
+    found = on_both("--cuda-graph-backend-prefill breakable", asked, "images.json")
+    failed = [name for name, answers in found.items() if "failed" in answers]
+    sys.exit(f"failed: {', '.join(failed)}" if failed else compared(found["bare"], found["variant"]))
+
+
+def on_both(variant, work, file):
+    """Let the bare command and a variant of it work, on two GPUs at the same time or one after the other.
+
+    `work` takes a name, the engine, its arguments, a GPU, the homes, a folder; what it returns is kept in `file` too.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("deployed", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--variant", default="--cuda-graph-backend-prefill breakable")
+    parser.add_argument("--variant", default=variant)
     parser.add_argument("--bare", default=BARE_WITH_PICTURES)
     parser.add_argument("--gpus", default="0,1")
     parser.add_argument("--homes", type=pathlib.Path, help="with gpu0, gpu1: homes with what was compiled before")
@@ -119,21 +129,19 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     os.environ["PYTHONPATH"] = str(LIVELY)
     engine, arguments = engine_of(options.deployed), [*options.bare.split(), "--disable-radix-cache"]
-    found = {}
+    found, gpus = {}, [int(gpu) for gpu in options.gpus.split(",")]
 
     def one(job):
         name, more, gpu = job
-        found[name] = asked(name, engine, [*arguments, *more], gpu, options.homes, out)
+        found[name] = work(name, engine, [*arguments, *more], gpu, options.homes, out)
 
-    gpus = [int(gpu) for gpu in options.gpus.split(",")]
     jobs = (("bare", [], gpus[0]), ("variant", options.variant.split(), gpus[-1]))
     if len(gpus) > 1:
         at_once(one, jobs)
     else:
         list(map(one, jobs))
-    (out / "images.json").write_text(json.dumps(found, indent=1))
-    failed = [name for name, answers in found.items() if "failed" in answers]
-    sys.exit(f"failed: {', '.join(failed)}" if failed else compared(found["bare"], found["variant"]))
+    (out / file).write_text(json.dumps(found, indent=1))
+    return found
 
 
 def compared(bare, variant):

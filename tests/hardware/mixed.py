@@ -9,16 +9,12 @@ how many answers are the ones given alone, by the variant and by the command its
 It ends with 1 where an answer failed, no step of the variant was mixed, or it keeps fewer answers than the command.
 """
 
-import argparse
 import concurrent.futures
-import json
-import os
-import pathlib
 import sys
 import time
 
-from images import BARE_WITH_PICTURES, LIVELY, ask, content, png
-from side_by_side import Bare, at_once, engine_of, home_of
+from images import ask, content, on_both, png
+from side_by_side import Bare, home_of
 
 COMPANY, CASES, APART_S = 8, 24, 0.25
 TOKENS, LONG_TOKENS = 24, 2000
@@ -85,30 +81,7 @@ def kept(alone, company):
 
 def main():
     """Ask both, print what each kept, end with what came of it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("deployed", type=pathlib.Path)
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--variant", default="--enable-mixed-chunk")
-    parser.add_argument("--bare", default=BARE_WITH_PICTURES)
-    parser.add_argument("--gpus", default="0,1")
-    parser.add_argument("--homes", type=pathlib.Path, help="with gpu0, gpu1: homes with what was compiled before")
-    options = parser.parse_args()
-    out = options.out.absolute()
-    out.mkdir(parents=True, exist_ok=True)
-    os.environ["PYTHONPATH"] = str(LIVELY)
-    engine, arguments = engine_of(options.deployed), [*options.bare.split(), "--disable-radix-cache"]
-    found, gpus = {}, [int(gpu) for gpu in options.gpus.split(",")]
-
-    def one(job):
-        name, more, gpu = job
-        found[name] = asked(name, engine, [*arguments, *more], gpu, options.homes, out)
-
-    jobs = (("bare", [], gpus[0]), ("variant", options.variant.split(), gpus[-1]))
-    if len(gpus) > 1:
-        at_once(one, jobs)
-    else:
-        list(map(one, jobs))
-    (out / "mixed.json").write_text(json.dumps(found, indent=1))
+    found = on_both("--enable-mixed-chunk", asked, "mixed.json")
     sys.exit(compared(found["bare"], found["variant"]))
 
 
