@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @verb(
-    accelerator="nvidia, amd or cpu: what the other side has",
+    for_="nvidia, amd or cpu: what the other side has",
     python="the other side's Python, such as 3.12",
     machine="its `uname -m`",
     part_size="no part is larger: 56MiB, 2GiB",
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 def create(
     console: "Console",
-    accelerator: str = "cpu",
+    for_: str = "cpu",
     python: str = "3.12",
     machine: str = "x86_64",
     part_size: str = "1GiB",
@@ -40,9 +40,7 @@ def create(
     """Collect what a site without network needs, in parts to carry: toolkit, engine, models, their hashes."""
     from devstral_fleet.workflows import bundle as workflow
 
-    order = workflow.order(
-        accelerator, python, machine, part_size, have, requirements, sglang, sign_key, models, images
-    )
+    order = workflow.order(for_, python, machine, part_size, have, requirements, sglang, sign_key, models, images)
     return workflow.create(console, order, Path(out).absolute())
 
 

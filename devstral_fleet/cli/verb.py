@@ -36,12 +36,13 @@ def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
     """Make a task of a body that takes (console, **options) and returns an ExitCode.
 
     Args:
-        help_texts: help of options that `HELP` does not know, or says differently; `_` stands for `-`.
+        help_texts: help of options that `HELP` does not know, or says differently; `_` stands for `-`, and after a word of
+            Python's own for nothing.
 
     The task ends the process with the code the body returns, or the one of the error it raises. Ctrl-C,
     SIGTERM and a closed terminal are 130.
     """
-    texts = {name.replace("_", "-"): text for name, text in help_texts.items()}
+    texts = {_option(name): text for name, text in help_texts.items()}
 
     def make(body: Body) -> Task[Any]:
         @functools.wraps(body)
@@ -51,11 +52,16 @@ def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
                 raise Exit(code=code)
 
         names = run.__wrapped__.__code__.co_varnames[1 : run.__wrapped__.__code__.co_argcount]
-        known = {name.replace("_", "-") for name in names}
+        known = set(map(_option, names))
         shown = {name: text for name, text in {**HELP, **texts}.items() if name in known}
         return task(help=shown, auto_shortflags=False, klass=Verb)(run)  # type: ignore[no-any-return]
 
     return make
+
+
+def _option(name: str) -> str:
+    """Return the option that Invoke makes of a parameter."""
+    return name.strip("_").replace("_", "-")
 
 
 def _exit_code(body: Body, *args: Any, **options: Any) -> int:

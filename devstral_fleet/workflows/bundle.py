@@ -109,7 +109,7 @@ def order(
     """
     if accelerator not in get_args(Accelerator):
         known = ", ".join(get_args(Accelerator))
-        raise ConfigurationError(f"--accelerator '{accelerator}' is none of {known}", fix="--accelerator nvidia")
+        raise ConfigurationError(f"--for '{accelerator}' is none of {known}", fix="--for nvidia")
     kind, lists = cast("Accelerator", accelerator), (_listed(models), _listed(images))
     return Order(kind, python, machine, part_size, have, requirements, sglang, sign_key, *lists)
 

@@ -58,7 +58,7 @@ def main():
         wheels, lock = pathlib.Path(partial, "wheels"), pathlib.Path(partial, "engine.lock")
         fetch(wheels)
         lock.write_text(locked(wheels))
-        words = ["bundle.create", "--accelerator", "nvidia", "--python", PYTHON, "--part-size", options.part_size]
+        words = ["bundle.create", "--for", "nvidia", "--python", PYTHON, "--part-size", options.part_size]
         words += ["--have", str(HERE / "have.txt"), "--requirements", str(lock), "--sglang", sglang()]
         invoke = [str(ROOT / ".venv" / "bin" / "invoke"), *words, "--out", str(options.out.absolute())]
         subprocess.run(invoke, cwd=ROOT, check=True)

@@ -41,7 +41,7 @@ def test_an_image_and_a_model_reach_a_site_without_network(engine: DockerClient,
     (model / ".complete").touch()
     (model / "config.json").write_text("{}")
     before = engine.images.get(REFERENCE).id
-    words = [str(INVOKE), "bundle.create", "--accelerator", "amd", "--python", bundles.HERE, "--part-size", "56MiB"]
+    words = [str(INVOKE), "bundle.create", "--for", "amd", "--python", bundles.HERE, "--part-size", "56MiB"]
     words += ["--images", REFERENCE, "--models", str(model), "--out", str(tmp_path / "bundle")]
     made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=INSTALL_S)
     assert made.returncode == 0, made.stderr
