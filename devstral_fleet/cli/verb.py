@@ -36,8 +36,8 @@ def verb(**help_texts: str) -> Callable[[Body], Task[Any]]:
     """Make a task of a body that takes (console, **options) and returns an ExitCode.
 
     Args:
-        help_texts: help of options that `HELP` does not know, or says differently; `_` stands for `-`, and after a word of
-            Python's own for nothing.
+        help_texts: help of options that `HELP` does not know, or says differently; `_` stands for `-`, and after a
+            word of Python's own for nothing.
 
     The task ends the process with the code the body returns, or the one of the error it raises. Ctrl-C,
     SIGTERM and a closed terminal are 130.
