@@ -53,6 +53,8 @@ class HostIntent(Value):
     """Names of the catalog's profiles, settings of the engine; where nothing is said, the catalog's defaults."""
     hub: str | None = None
     """Address of the hub, or mirror, that the model's files come from."""
+    models: str | None = None
+    """Path on the controller of a folder of models: the host copies what it lacks from there, and no hub is asked."""
     fetch: bool = True
     """False: nothing is ever downloaded there; the model's files are brought by the site."""
     peer_address: str | None = None

@@ -55,6 +55,15 @@ def _is_ipv6(text: str) -> bool:
         return False
 
 
+class Copy(Value):
+    """How a host copies a model's files: from where, and the words of rsync that copy what standard input lists."""
+
+    source: str
+    words: tuple[str, ...]
+    environment: dict[str, str] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
 class Way(Value):
     """How another host is reached by the one that copies a model's files from it."""
 
@@ -76,6 +85,16 @@ class Way(Value):
         options = {**SSH_OPTIONS, "User": self.user, "Port": str(self.port), "HostName": self.address}
         ssh = " ".join(("ssh -F /dev/null", *(f"-o {name}={value}" for name, value in options.items())))
         return (*("ssh-agent", "sh", "-c", _WITH_KEY, "sh"), *RSYNC, f"--rsh={ssh}", f"{PEER}::model/")
+
+    @property
+    def copy_of_files(self) -> Copy:
+        """The same as it is told to the job that copies."""
+        return Copy(
+            source=f"{self.source} ({self.address})",
+            words=self.words,
+            environment={HOST_KEYS: self.known_hosts},
+            secrets={KEY: self.key},
+        )
 
     @property
     def known_hosts(self) -> str:

@@ -52,7 +52,7 @@ def resolve(
     base = catalog.provisioning.packages[system.family]
     names = (*sources, *(driver.repositories if driver else ()))
     lock = LOCKING[system.family] if driver else ()
-    copying = catalog.provisioning.copying[system.family] if intent.peer_address else ()
+    copying = catalog.provisioning.copying[system.family] if intent.peer_address or intent.models else ()
     return ProvisionPlan(
         host=intent.name,
         system=system.name,

@@ -2,8 +2,9 @@
 # Brings the machine what the tests need beyond the five packages of the README: an SSH server (the tests start their
 # own sshd on a free port of the loopback, they never use the machine's) and its client, curl for the lines that are
 # pasted, procps to see which processes run; for the lab a Docker engine (where none runs the tests start their own),
-# mmdebstrap and uidmap, which make its hosts' root, busybox for an image, and the registry that hosts pull from through
-# SSH; openssl, for the certificates of an index; gnupg, for a repository of packages; chromium, which opens a report.
+# mmdebstrap and uidmap, which make its hosts' root, busybox for an image, the registry that hosts pull from through
+# SSH, and rsync, by which models come; openssl, for the certificates of an index; gnupg, for a repository of packages;
+# chromium, which opens a report.
 # As root on Debian or Ubuntu it installs what is missing; anyone else is told what to install.
 # `setup-machine.sh soak` brings what `make soak` needs too: a network for fresh Debian roots, and a virtual
 # machine.
@@ -12,7 +13,7 @@ set -euo pipefail
 declare -A package_of=(
     [sshd]=openssh-server [ssh]=openssh-client [ssh-keygen]=openssh-client [curl]=curl [pgrep]=procps
     [dockerd]=docker.io [ip]=iproute2 [mmdebstrap]=mmdebstrap [busybox]=busybox-static [docker-registry]=docker-registry
-    [newuidmap]=uidmap [openssl]=openssl [gpg]=gnupg [chromium]=chromium
+    [rsync]=rsync [newuidmap]=uidmap [openssl]=openssl [gpg]=gnupg [chromium]=chromium
 )
 [ "${1:-}" != soak ] ||
     package_of+=([slirp4netns]=slirp4netns [qemu-system-x86_64]=qemu-system-x86 [mke2fs]=e2fsprogs)

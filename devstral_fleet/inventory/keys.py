@@ -180,7 +180,7 @@ def _typed(given: Mapping[str, object], folder: Path, connection: Connection) ->
     home = values.get("home")
     if isinstance(home, str):
         values["home"] = str(Path(home).expanduser() if connection.kind == "local" else PurePosixPath(home))
-    for name in ("engine_requirements", "ca_bundle", "wheels"):
+    for name in ("engine_requirements", "ca_bundle", "wheels", "models"):
         if isinstance(path := values.get(name), str):
             values[name] = _on_controller(folder, path)
     if isinstance(paths := values.get("repository_keys"), dict):

@@ -15,7 +15,7 @@ from devstral_fleet.probes import releases as releases_probe
 from devstral_fleet.report.model import ChangeReport, TaskReport, slowest
 from devstral_fleet.rundir import RunDirectory
 from devstral_fleet.weights import WeightPin
-from devstral_fleet.workflows import bringing, looking, planning, proving, starting, weights
+from devstral_fleet.workflows import at_hand, bringing, looking, planning, proving, starting, weights
 from devstral_fleet.workflows.host import Host
 from devstral_fleet.workflows.peers import Peers
 from devstral_fleet.workflows.planning import Target, requirements_path
@@ -72,7 +72,11 @@ class Converging:
         return self.peers.bring(self.host, pin, lambda: self._weights_alone(pin))
 
     def _weights_alone(self, pin: WeightPin) -> str:
-        """Have the model's files without another host: from the hub, or where somebody put them."""
+        """Have the model's files without another host: from here, from the hub, or where somebody put them."""
+        if models := self.host.target.intent.models:
+            self.host.record.console.host(self.host.name, f"copies its files from {models} of this machine")
+            with self.host.record.phase("weights"), at_hand.served(self.host, models) as copy:
+                return weights.run(self.host, pin, "copy", copy)
         mode = weights.mode_of(self.host)
         if mode == "bring" and not weights.has_client(self.host):
             bringing.build_missing(self.host, self.directory, self.inventory)

@@ -125,7 +125,7 @@ class Peers:
             return "there"
         host.record.console.host(host.name, f"copies its files from {source.name} ({source.intent.peer_address})")
         with host.record.phase("weights"), access(source) as way:
-            return weights.run(host, pin, "copy", way)
+            return weights.run(host, pin, "copy", way.copy_of_files)
 
     @contextmanager
     def _turn(self, host: Host, tried: Sequence[str]) -> Iterator[str]:

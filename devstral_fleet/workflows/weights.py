@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from devstral_fleet import catalog as catalogs
-from devstral_fleet import job, peers, project, weights
+from devstral_fleet import job, project, weights
 from devstral_fleet.errors import FleetError, VerificationError, WeightsError
 from devstral_fleet.intent import HostIntent
 from devstral_fleet.job import Job, JobState
-from devstral_fleet.peers import Way
+from devstral_fleet.peers import Copy
 from devstral_fleet.weights import Mode, WeightPin
 from devstral_fleet.workflows.host import Host
 
@@ -44,6 +44,8 @@ def has_folder(host: Host) -> bool:
 def would_bring(host: Host, pin: WeightPin) -> str:
     """Say what a download would bring, and from where; or that none would."""
     what = f"{len(pin.files)} files, {pin.size / weights.GIGA:.1f} GB"
+    if models := host.target.intent.models:
+        return f"would copy {what}, from {models} of this machine"
     if not host.target.intent.fetch:
         return f"its files are not there ({what}), and nothing downloads them: fleet_fetch is false"
     return f"would bring {what}, from {hub_of(host.target.intent)}"
@@ -62,19 +64,19 @@ def mode_of(host: Host) -> Mode:
     return "bring" if host.target.intent.fetch else "accept"
 
 
-def run(host: Host, pin: WeightPin, mode: Mode, way: Way | None = None) -> str:
+def run(host: Host, pin: WeightPin, mode: Mode, copy: Copy | None = None) -> str:
     """Bring the files, or read them all again; return how it ended: 'complete', 'there' or 'right'.
 
     A download that runs there already is joined. Ctrl-C ends it; what came is kept.
 
     Args:
-        way: to the host that 'copy' copies them from.
+        copy: from where 'copy' copies them.
 
     Raises:
         WeightsError: they could not be brought. VerificationError: they are not what was pinned.
     """
     directory = host.layout.downloads / f"{mode}-{host.plan.files.directory}"
-    running = _running(host, str(directory)) or _start(host, pin, mode, str(directory), way)
+    running = _running(host, str(directory)) or _start(host, pin, mode, str(directory), copy)
     try:
         state = job.wait(
             host.shell,
@@ -100,22 +102,22 @@ def _running(host: Host, directory: str) -> Job | None:
     return Job(directory=directory, pid=0)
 
 
-def _start(host: Host, pin: WeightPin, mode: Mode, directory: str, way: Way | None) -> Job:
+def _start(host: Host, pin: WeightPin, mode: Mode, directory: str, copy: Copy | None) -> Job:
     files, hub = host.plan.files, catalogs.load().hub
     wanted = weights.wanted(
         pin,
         hub,
         repository=files.repository,
-        endpoint=f"{way.source} ({way.address})" if way else hub_of(host.target.intent),
+        endpoint=copy.source if copy else hub_of(host.target.intent),
         directory=str(host.layout.model(files.directory)),
         mode=mode,
-        copy=way.words if way else (),
+        copy=copy.words if copy else (),
     )
     program = (project.MODEL_MAKERS / "fetch_model.py").read_text()
     home = f"{directory}/{CACHE}"
-    environment = {**QUIET, "HF_HOME": home, **({peers.HOST_KEYS: way.known_hosts} if way else {})}
+    environment = {**QUIET, "HF_HOME": home, **(copy.environment if copy else {})}
     token = os.environ.get(TOKEN, "") if mode == "bring" else ""
-    secrets = {**({TOKEN: token} if token else {}), **({peers.KEY: way.key} if way else {})}
+    secrets = {**({TOKEN: token} if token else {}), **(copy.secrets if copy else {})}
     python = _python(host, [*environment, *secrets]) if mode == "bring" else (host.target.intent.python,)
     words = [*python, "-c", program, wanted, home]
     return job.start(host.shell, directory, words, environment=environment, secret_environment={}, secrets=secrets)

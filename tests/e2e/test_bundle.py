@@ -70,7 +70,8 @@ def test_its_models_go_where_a_host_looks_for_them(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (home / "tiny-1" / "config.json").read_text() == "new"
     assert sorted(path.name for path in home.iterdir()) == ["tiny-1"]
-    assert json.loads(local(bundle).read_text().split("\n", 1)[1])["fleet_fetch"] is False
+    keys = json.loads(local(bundle).read_text().split("\n", 1)[1])
+    assert (keys["fleet_fetch"], keys["fleet_models"]) == (False, str(home))
     (home / "tiny-1" / "config.json").write_text("in use")
     again = bundle.install("--models-to", str(home))
     assert "is there already" in again.stdout, again.stderr
@@ -80,7 +81,9 @@ def test_its_models_go_where_a_host_looks_for_them(tmp_path: Path) -> None:
 def test_its_models_stay_when_a_newer_one_brings_none_and_its_pins_reach_a_site_without(tmp_path: Path) -> None:
     older = bundles.make(tmp_path / "older", {"models/tiny-1/.complete": ""})
     done = older.install()
-    assert f"a model: move or copy {older.target / 'models' / 'tiny-1'} into fleet_home/models" in done.stdout
+    models = older.target / "models"
+    assert f"a model: {models / 'tiny-1'}; hosts with fleet_models: {models} copy it from there" in done.stdout
+    assert json.loads(local(older).read_text().split("\n", 1)[1])["fleet_models"] == str(models)
     newer = bundles.make(tmp_path / "newer", {"models/tiny-2/.complete": "", "inventory/models.lock.yml": "pins"})
 
     done = SmallBundle(newer.folder, older.target).install()

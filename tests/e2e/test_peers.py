@@ -89,6 +89,26 @@ def test_the_others_copy_what_one_host_has(fleet: SeveralHosts, hosts: tuple[Hos
     assert "were there already" in succeeded(fleet.invoke("models")).text
 
 
+@pytest.mark.usefixtures("unchanged_keys")
+def test_this_machine_gives_its_files_once_and_the_hosts_copy_from_each_other(
+    fleet: SeveralHosts, hosts: tuple[HostContainer, ...], tmp_path: Path
+) -> None:
+    place = tmp_path / "models" / Path(folder(hosts[0])).name
+    place.mkdir(parents=True)
+    for name in NAMES:
+        (place / name).write_bytes(CONTENT[name])
+    (place / weights.MANIFEST).write_text("{}")
+    hosts[0].root("rm", "-rf", folder(hosts[0]))
+    fleet.set(models=str(place.parent))
+
+    ended = succeeded(fleet.invoke("models"))
+
+    assert ended.text.count(f"copies its files from {place.parent} of this machine") == 1
+    assert ended.text.count("copies its files from") == len(hosts)
+    assert sums(hosts[0]) == sums(hosts[1]) == sums(hosts[2])
+    assert "all 4 files are what the hub said" in succeeded(fleet.invoke("models", "--verify")).text
+
+
 @pytest.mark.soak
 @pytest.mark.usefixtures("unchanged_keys")
 def test_what_is_wrong_at_the_source_stays_there(fleet: SeveralHosts, hosts: tuple[HostContainer, ...]) -> None:

@@ -28,7 +28,7 @@ BARE_WITH_PICTURES = f"{BARE} --mm-feature-transport cpu"
 LIKELIEST = 20
 LIVELY = pathlib.Path(__file__).parent.absolute() / "lively"
 TOKENS = 8
-ANSWER_S = 120
+ANSWER_S = 300
 
 
 def png(width, height, colour):

@@ -87,7 +87,7 @@ def main():
 
 def compared(bare, variant):
     """Print what came; return 1 where it is not as good."""
-    bad = [name for name, one in (("bare", bare), ("variant", variant)) if "failed" in one]
+    bad = [f"{name}: {one['failed']}" for name, one in (("bare", bare), ("variant", variant)) if "failed" in one]
     if bad:
         print("failed:", *bad)
         return 1

@@ -12,7 +12,7 @@ from devstral_fleet import peers
 from devstral_fleet.catalog import load
 from devstral_fleet.errors import WeightsError
 from devstral_fleet.intent import Connection
-from devstral_fleet.peers import Way
+from devstral_fleet.peers import Copy, Way
 from devstral_fleet.problems import problems
 from devstral_fleet.resolve import resolve_all
 from devstral_fleet.rundir import RunDirectory
@@ -100,14 +100,16 @@ class Site:
         with self.lock:
             self.serving.remove(source.name)
 
-    def run(self, host: Host, _pin: WeightPin, mode: str, way: Way) -> str:
+    def run(self, host: Host, _pin: WeightPin, mode: str, copy: Copy) -> str:
         assert mode == "copy"
+        source, _, address = copy.source.partition(" ")
+        assert address == "(10.0.0.1)"
         threading.Event().wait(0.01)
         with self.lock:
-            self.copies.append((way.source, host.name))
-        if way.source in self.broken:
-            self.serving.remove(way.source)
-            raise WeightsError(f"{way.source} gives nothing")
+            self.copies.append((source, host.name))
+        if source in self.broken:
+            self.serving.remove(source)
+            raise WeightsError(f"{source} gives nothing")
         self.present.add(host.name)
         return "complete"
 

@@ -251,7 +251,7 @@ def install(manifest, folder, target, models):
         raise
     if before.exists():
         keep(before, target)
-    settle.write_site(manifest, target)
+    settle.write_site(manifest, target, models)
     settle.bring_models(target, models)
 
 

@@ -40,7 +40,7 @@ def bring_models(target, place):
     """Move the models to where a host looks for them; one that is there already stays, and so does ours."""
     for model in sorted((target / MODELS).glob("*")):
         if not place:
-            say(f"a model: move or copy {model} into fleet_home/models of the hosts that serve it")
+            say(f"a model: {model}; hosts with fleet_models: {model.parent} copy it from there")
         elif (place / model.name).exists():
             say(f"{place / model.name} is there already; the bundle's stays in {model}")
         else:
@@ -52,8 +52,11 @@ def bring_models(target, place):
             say(f"its model: {place / model.name}")
 
 
-def write_site(manifest, target):
-    """Write the keys of a host that is this machine; where the site has a file of its own for them, show them."""
+def write_site(manifest, target, models):
+    """Write the keys of a host that is this machine; where the site has a file of its own for them, show them.
+
+    `models` is where its models go, None where they stay in the installation.
+    """
     images = manifest.get("images", {})
     keys = {"fleet_accelerator": manifest["accelerator"], "fleet_python": sys.executable}
     if images:
@@ -61,7 +64,7 @@ def write_site(manifest, target):
     else:
         keys |= {"fleet_runtime": "native", "fleet_wheels": str(target / "wheels" / "engine")}
     if any(file["name"].startswith(f"{MODELS}/") for file in manifest["files"]):
-        keys["fleet_fetch"] = False
+        keys |= {"fleet_fetch": False, "fleet_models": str(models or target / MODELS)}
     if manifest.get("has_lock"):
         keys["fleet_engine_requirements"] = str(target / "wheels" / "engine.lock")
         keys["fleet_sglang_version"] = manifest["sglang_version"]

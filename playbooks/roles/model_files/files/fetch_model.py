@@ -4,8 +4,7 @@
 
 WANTED_JSON: repository, revision, endpoint, directory, files ({path: [bytes, hash]}), reserve_bytes, attempts,
 longest_wait_s, copy (words that start rsync), and the mode: `bring` the files (by a Python that has huggingface_hub),
-`copy` them from another host, `accept` what somebody put there, or `verify` what was brought. HF_TOKEN goes to the hub
-alone.
+`copy` them by those words, `accept` what somebody put there, or `verify` what was brought. HF_TOKEN is the hub's alone.
 
 The files grow in DIRECTORY.partial, which is renamed in the end with a manifest in it: a directory is complete or not
 there. What came before an interruption is kept, and looked at again. One process at a time works on a directory,
@@ -178,14 +177,17 @@ def bring(folder, wanted, progress):
 
 
 def copy(folder, wanted, progress):
-    """Let rsync add what is missing from another host; what came wrong is copied once more."""
+    """Let rsync add what is missing, from another host or the controller; what came wrong is copied once more."""
     progress.doing = there = f"from {wanted['endpoint']}"
     for _ in range(2):
         words = [*wanted["copy"], f"{folder}/"]
-        done = subprocess.run(words, input="\n".join(wanted["files"]), capture_output=True, text=True)
+        try:
+            done = subprocess.run(words, input="\n".join(wanted["files"]), capture_output=True, text=True)
+        except FileNotFoundError as error:
+            raise Refused(f"{error.filename} is missing on this host", "invoke provision brings it") from error
         if done.returncode != 0:
             said = " ".join(done.stderr.split())[:300] or f"exit status {done.returncode}"
-            raise Refused(f"its files do not come {there}: {said}", "see whether this host reaches the other's sshd")
+            raise Refused(f"its files do not come {there}: {said}", "see whether this host reaches it")
         wrong = wrong_files(folder, wanted, progress)
         if not wrong:
             return
