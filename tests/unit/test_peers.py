@@ -159,6 +159,25 @@ def test_nobody_asks_the_hub_where_a_host_has_them(tmp_path: Path, monkeypatch: 
     assert site.from_hub == []
 
 
+def test_seven_hosts_take_the_time_of_three_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, 8, monkeypatch)
+    first, *site.targets = site.targets
+    site.peers.has(first)
+    begun: list[str] = []
+    turns = [threading.Barrier(copies) for copies in (1, 2, 4)]
+
+    def run(host: Host, pin: WeightPin, mode: str, copy: Copy) -> str:
+        with site.lock:
+            begun.append(host.name)
+            turn = len(begun).bit_length() - 1
+        turns[turn].wait(WAIT_S)  # breaks where as many do not copy at the same time
+        return site.run(host, pin, mode, copy)
+
+    monkeypatch.setattr(weights, "run", run)
+    assert list(site.bring().values()) == ["complete"] * 7
+    assert len(begun) == 7
+
+
 def test_hosts_are_looked_at_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(tmp_path, 3, monkeypatch)
 
