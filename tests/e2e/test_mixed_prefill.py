@@ -36,3 +36,4 @@ def test_answers_in_mixed_steps_are_those_given_alone(real_site: Site, engine_ho
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "24 answers in company as alone: 24 by the command, 24 by the variant" in done.stdout
+    assert "different answers: 24; failed: []" in done.stdout, "equal answers would show nothing"

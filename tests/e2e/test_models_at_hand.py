@@ -33,7 +33,10 @@ def here(tmp_path: Path, brought: Path) -> Site:
     return site.set(models=str(brought.parent))
 
 
-def test_what_this_machine_has_whole_is_copied_and_compared(here: Site, brought: Path) -> None:
+def test_what_this_machine_has_whole_is_copied_and_compared(
+    here: Site, brought: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # tells this test's rsync from others'
     refused = here.invoke("models")
     assert refused.exit_code == 2, refused.text
     assert f"fleet_models {brought.parent} has no {NAME}, or not all of it" in refused.text
@@ -50,4 +53,5 @@ def test_what_this_machine_has_whole_is_copied_and_compared(here: Site, brought:
     assert f"copies its files from {brought.parent} of this machine" in succeeded(here.invoke("models")).text
     assert is_whole(here.home / "models" / NAME, HUB)
     assert "were there already" in succeeded(here.invoke("models")).text
-    assert "rsync --daemon" not in subprocess.run(("ps", "-eo", "args"), capture_output=True, text=True).stdout
+    running = subprocess.run(("ps", "-eo", "args"), capture_output=True, text=True).stdout.splitlines()
+    assert [line for line in running if "rsync" in line and str(tmp_path) in line] == []
