@@ -9,16 +9,17 @@ from devstral_fleet.intent import HostIntent, KvCacheDtype
 
 def chosen(intent: HostIntent, catalog: Catalog, tp: int, sglang_version: str) -> tuple[Profile, ...]:
     """Return the named ones, or the defaults, in the catalog's order, so that equal choices are equal plans."""
-    if intent.profiles is not None:
-        return named(intent, catalog)
-    here = (intent.model, intent.hardware, tp, sglang_version)
-    names = catalog.engines.default_profiles(*here)
-    return tuple(profile for name, profile in catalog.engines.profiles.items() if name in names)
+    defaults = catalog.engines.default_profiles(intent.model, intent.hardware, tp, sglang_version)
+    return _known(defaults if intent.profiles is None else intent.profiles, catalog)
 
 
 def named(intent: HostIntent, catalog: Catalog) -> tuple[Profile, ...]:
     """Return those that the host asks for and the catalog knows, in the catalog's order."""
-    return tuple(profile for name, profile in catalog.engines.profiles.items() if name in (intent.profiles or ()))
+    return _known(intent.profiles or (), catalog)
+
+
+def _known(names: Sequence[str], catalog: Catalog) -> tuple[Profile, ...]:
+    return tuple(profile for name, profile in catalog.engines.profiles.items() if name in names)
 
 
 def arguments(profiles: Iterable[Profile]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from socket import create_server
 from typing import Protocol
 
 from devstral_fleet.errors import UnreachableError
@@ -198,6 +199,12 @@ def refuse_sudo_password(host: str, result: CommandResult) -> None:
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on now."""
+    with create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def end_with_the_controller() -> None:

@@ -23,8 +23,6 @@ from devstral_fleet.plan import ModelFiles
 FILE = "models.lock.yml"
 MANIFEST = ".weights.json"
 """Stands in a model's directory where every file of its pin is there and right. Written by fetch_model.py."""
-WHOLE = (MANIFEST, ".complete")
-"""One of them stands in the folder of a model that is whole; the other one is of a model that was made."""
 HEAD = "# Repository: revision and files, as its hub said. Written by `invoke models --pin`; plans take these.\n"
 BYTES_PER_GIB, GIGA, MEGA = 1024**3, 1e9, 1e6
 FIX = ".venv/bin/invoke models --pin --host NAME writes it anew once it is removed"

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import yaml
@@ -23,7 +22,7 @@ import yaml
 from devstral_fleet.errors import DependencyError, ImageError
 from devstral_fleet.images import engine
 from devstral_fleet.images.engine import Show
-from devstral_fleet.shell import end_with_the_controller
+from devstral_fleet.shell import end_with_the_controller, free_port
 
 PROGRAM = "docker-registry"
 START_S = 15.0
@@ -75,7 +74,7 @@ def _registry(data: Path) -> Iterator[int]:
             fix=f"sudo apt-get install {PROGRAM}; or name the image with its registry: hosts pull it",
         )
     with tempfile.TemporaryDirectory(prefix="fleet-registry-") as folder:
-        port, file, log = _free_port(), Path(folder, "config.yml"), Path(folder, "log")
+        port, file, log = free_port(), Path(folder, "config.yml"), Path(folder, "log")
         file.write_text(yaml.safe_dump(_configuration(data, port)))
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -141,8 +140,3 @@ def _ask(port: int, path: str) -> Mapping[str, Any]:
             return held
     except urllib.error.HTTPError as error:
         raise ImageError(f"the registry answers {error.code} to {path}") from error
-
-
-def _free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

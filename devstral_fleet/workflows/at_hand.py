@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import create_connection, create_server
+from socket import create_connection
 
 from devstral_fleet import peers, weights
 from devstral_fleet.errors import ConfigurationError, DependencyError
 from devstral_fleet.peers import Copy
-from devstral_fleet.shell import end_with_the_controller
+from devstral_fleet.shell import end_with_the_controller, free_port
 from devstral_fleet.workflows.host import Host
 
 PROGRAM = "rsync"
@@ -29,7 +29,7 @@ def served(host: Host, models: str) -> Iterator[Copy]:
         ConfigurationError: the folder does not have them whole. DependencyError: rsync is missing here.
     """
     folder = Path(models, host.plan.files.directory)
-    if not any((folder / marker).is_file() for marker in weights.WHOLE):
+    if not (folder / weights.marker(host.plan.files)).is_file():
         raise ConfigurationError(
             f"{host.name}: fleet_models {models} has no {folder.name}, or not all of it",
             fix="name the folder that has it, as bundle.install or a host's models left it",
@@ -51,8 +51,7 @@ def _daemon(folder: Path) -> Iterator[int]:
     with tempfile.TemporaryDirectory(prefix="fleet-models-") as place:
         configuration, log = Path(place, "rsyncd.conf"), Path(place, "log")
         configuration.write_text(f"use chroot = no\nreverse lookup = no\n{identity}{module}")
-        with create_server(("127.0.0.1", 0)) as probe:
-            port = int(probe.getsockname()[1])
+        port = free_port()
         words = [program, "--daemon", "--no-detach", "--address=127.0.0.1", f"--port={port}"]
         process = subprocess.Popen(
             [*words, f"--config={configuration}", f"--log-file={log}"],

@@ -10,12 +10,14 @@ from devstral_fleet.images import engine
 
 MODELS, IMAGES = "models", "images"
 """Folders of the installation that they come to."""
+MARKERS = (weights.MANIFEST, ".complete")
+"""One of them stands in the folder of a model that is whole."""
 
 
 def require_whole(folders: Iterable[Path]) -> None:
     """Raise ConfigurationError for a folder that no host's `models` would have as it is."""
     for folder in folders:
-        if not any((folder / marker).is_file() for marker in weights.WHOLE):
+        if not any((folder / marker).is_file() for marker in MARKERS):
             raise ConfigurationError(
                 f"--models {folder}: no model's files are there, or not all of them",
                 fix="name a folder of a host's fleet_home/models, complete: .venv/bin/invoke models --host NAME",
